@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The exceptions of pydl that are not Python's own."""
+
+__all__ = ["ShapeError"]
+
+
+class ShapeError(ValueError, RuntimeError):
+    """Shapes that do not fit together.
+
+    It is a `ValueError` (NumPy's habit) and a `RuntimeError` (PyTorch's habit) at once, so that either `except` works.
+    The text says the operation, what is wrong, and both shapes:
+
+        linear: x has 4 features (x (3, 4)) but weight takes 6 (weight (5, 6))
+    """
