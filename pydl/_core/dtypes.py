@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from pydl._core.attributes import (  # fmt: skip
-    CPU, Size, channels_last, channels_last_3d, contiguous_format, device, layout, memory_format, preserve_format, strided,
+    CPU,
+    Size,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
 )
 
 __all__ = [
