@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`python -m bench`: run the rows, keep the records as JSON lines, print a table, draw a plot."""
+
+import argparse
+import datetime
+import json
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+from bench import install, machine, report
+from bench.peers import PEERS
+from bench.row import Row
+from bench.rows import ROWS
+from bench.run import FULL, QUICK, measure, start
+
+Record = dict[str, Any]
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse and check the command line."""
+    p = argparse.ArgumentParser("python -m bench", description=__doc__, epilog="peers: " + ", ".join(PEERS))
+    p.add_argument("--rows", default="", help="comma-separated parts of row names; default: all rows")
+    p.add_argument("--threads", default="1,2", help="comma-separated thread counts (default 1,2)")
+    p.add_argument("--peers", default="", help="comma-separated; default: pydl and what can be imported")
+    p.add_argument("--quick", action="store_true", help="smoke run: few, short turns and no large rows")
+    p.add_argument("--out", type=Path, help="append the records to this file of JSON lines")
+    p.add_argument("--plot", type=Path, help="draw times relative to pydl's into this PNG")
+    p.add_argument("--wheel", type=Path, help="a built wheel of pydl, to record its size")
+    p.add_argument("--read", type=Path, help="do not measure: report the last run in this file")
+    p.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    a = p.parse_args(argv)
+    a.peer_names = a.peers.split(",") if a.peers else [n for n, peer in PEERS.items() if peer.default]
+    if unknown := [n for n in a.peer_names if n not in PEERS]:
+        p.error(f"unknown peers: {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    try:
+        a.thread_counts = [int(t) for t in a.threads.split(",")]
+    except ValueError:
+        p.error(f"--threads takes numbers, got {a.threads!r}")
+    a.chosen = choose(a.rows.split(","), a.quick)
+    if not a.chosen:
+        p.error(f"no row's name contains {a.rows!r}")
+    return a
+
+
+def choose(parts: list[str], quick: bool) -> list[Row]:
+    """Return the rows whose names contain one of `parts`; a quick run leaves out products above 1 GFLOP."""
+    return [r for r in ROWS if any(part in r.name for part in parts) and not (quick and r.flops > 1e9)]
+
+
+def run(a: argparse.Namespace, folder: Path) -> list[Record]:
+    """Measure the chosen rows and return the records."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    common: Record = {"run": uuid.uuid4().hex[:12], "date": now, **machine.about()}
+    records: list[Record] = []
+    versions: dict[str, Any] = {}
+    for threads in a.thread_counts:
+        rows = [r for r in a.chosen if threads in r.threads]
+        workers = start(a.peer_names, threads, folder, required=bool(a.peers))
+        versions |= {w.peer.name: w.about for w in workers}
+        limits = next((w.about for w in workers if w.peer.name == "machine"), None)
+        try:
+            for row in rows:
+                print(f"{threads}T {row.name}", file=sys.stderr)
+                for record in measure(row, workers, QUICK if a.quick else FULL):
+                    extra = {"threads": threads, "machine": limits, "version": versions[record["library"]]["version"]}
+                    config = versions.get("pydl", {}).get("config")
+                    records.append({**common, **extra, "pydl_config": config, **record})
+        finally:
+            for w in workers:
+                w.close()
+    if not a.rows:
+        found = install.records(a.peer_names, a.quick, a.wheel)
+        records += [{**common, "threads": 1, "version": versions.get(r["library"], {}).get("version"), **r} for r in found]
+    return records
+
+
+def main() -> int:
+    """Run the command; 1 where pydl failed a row, 0 otherwise."""
+    a = arguments()
+    if a.read:
+        records = report.last_run(a.read)
+    else:
+        with tempfile.TemporaryDirectory(prefix="pydl-bench-") as folder:
+            records = run(a, Path(folder))
+        if a.out:
+            a.out.parent.mkdir(parents=True, exist_ok=True)
+            with a.out.open("a") as f:
+                f.writelines(json.dumps(r) + "\n" for r in records)
+    if a.markdown:
+        print(report.markdown(records))
+    else:
+        report.print_table(records, {r.name: r for r in ROWS})
+    if a.plot:
+        report.plot(records, a.plot)
+    return int(any(r["library"] == "pydl" and "failed" in r for r in records))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

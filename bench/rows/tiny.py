@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The cost of an operation itself: 4×4 operands, recorded for backward in pydl and PyTorch."""
+
+from typing import Any
+
+import numpy as np
+
+from bench.row import Data, Row, Statement, Way
+
+CHAIN = 50  # pairs of operations
+
+
+def _data(rng: np.random.Generator) -> Data:
+    return {name: rng.standard_normal((4, 4), "float32") for name in ("a", "b")}
+
+
+def tiny(name: str, code: str, plain: str) -> Row:
+    """One recorded operation, written as Python in `code` over a and b; `plain` is NumPy's text for it."""
+
+    def torch_way(torch: Any, a: np.ndarray, b: np.ndarray) -> Statement:
+        return Statement(code, {"a": torch.from_numpy(a).requires_grad_(), "b": torch.from_numpy(b), "relu": torch.relu})
+
+    def numpy_way(np: Any, a: np.ndarray, b: np.ndarray) -> Statement:
+        return Statement(plain, {"a": a, "b": b, "maximum": np.maximum})
+
+    def reference(a: np.ndarray, b: np.ndarray) -> Any:
+        return eval(plain, {"a": a, "b": b, "maximum": np.maximum})
+
+    ways: dict[str, Way] = {"torch": torch_way, "numpy": numpy_way}
+    return Row(f"tiny {name} 4x4", _data, reference, ways, 5e-7, at_most=0.20e-6, threads=(1,))
+
+
+def module_call(name: str, module: str, operation: str, plain: Way) -> Row:
+    """What calling a Module costs above the operation that it calls."""
+
+    def torch_way(torch: Any, a: np.ndarray, b: np.ndarray) -> Statement:
+        m = getattr(torch.nn, module)(*((4, 4) if module == "Linear" else ()))
+        names: dict[str, Any] = {"x": torch.from_numpy(a).requires_grad_(), "m": m}
+        if module == "Linear":
+            with torch.no_grad():
+                m.weight.copy_(torch.from_numpy(b))
+                m.bias.copy_(torch.from_numpy(b[0].copy()))
+            names |= {"w": m.weight, "b": m.bias}
+        names["f"] = getattr(torch.nn.functional, name)
+        return Statement("m(x)", names, minus=operation)
+
+    ways: dict[str, Way] = {"torch": torch_way}
+    return Row(f"Module call above {name} 4x4", _data, plain, ways, 5e-7, at_most=0.5e-6, threads=(1,))
+
+
+def chain() -> Row:
+    """Forward and backward of x ← x · a + b, repeated: 100 recorded operations on 4×4."""
+
+    def torch_way(torch: Any, a: np.ndarray, b: np.ndarray) -> Way:
+        x, dy = torch.from_numpy(a).requires_grad_(), torch.ones(4, 4)
+        scale, shift = torch.from_numpy(np.tanh(b)), torch.from_numpy(b)
+
+        def step() -> tuple[Any, Any]:
+            x.grad = None
+            y = x
+            for _ in range(CHAIN):
+                y = y * scale + shift
+            y.backward(dy)
+            return y, x.grad
+
+        return step
+
+    def plain(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scale = np.tanh(b.astype("float32")).astype(b.dtype)
+        y, dx = a, np.ones_like(a)
+        for _ in range(CHAIN):
+            y, dx = y * scale + b, dx * scale
+        return y, dx
+
+    ways: dict[str, Way] = {"torch": torch_way, "numpy": lambda np, a, b: lambda: plain(a, b)}
+    return Row(f"chain of {2 * CHAIN} tiny ops fwd+bwd", _data, plain, ways, 1e-5, goal={1: 10.0}, threads=(1,))
+
+
+def rows() -> list[Row]:
+    """Return the rows of call costs."""
+    return [
+        tiny("add", "a + b", "a + b"),
+        tiny("relu", "relu(a)", "maximum(a, 0)"),
+        tiny("matmul", "a @ b", "a @ b"),
+        module_call("relu", "ReLU", "f(x)", lambda a, b: np.maximum(a, 0)),
+        module_call("linear", "Linear", "f(x, w, b)", lambda a, b: a @ b.T + b[0]),
+        chain(),
+    ]
