@@ -72,8 +72,9 @@ def run(a: argparse.Namespace, folder: Path) -> list[Record]:
             for w in workers:
                 w.close()
     if not a.rows:
-        found = install.records(a.peer_names, a.quick, a.wheel)
-        records += [{**common, "threads": 1, "version": versions.get(r["library"], {}).get("version"), **r} for r in found]
+        for record in install.records(a.peer_names, a.quick, a.wheel):
+            version = versions.get(record["library"], {}).get("version")
+            records.append({**common, "threads": 1, "version": version, **record})
     return records
 
 

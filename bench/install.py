@@ -10,7 +10,10 @@ from bench.machine import ROOT
 from bench.peers import PEERS, interpreter
 from bench.run import median_ratio
 
-IMPORT = "import sys, time; sys.path.append(sys.argv[1]); t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+IMPORT = (
+    "import sys, time; sys.path.append(sys.argv[1]); "
+    "t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+)
 SIZE = (
     "import importlib.metadata as m, sys; "
     "print(sum(f.locate().stat().st_size for f in m.files(sys.argv[1]) or () if f.locate().exists()))"
@@ -24,7 +27,7 @@ def _python(library: str, code: str, argument: str) -> str | None:
 
 
 def import_times(libraries: list[str], n_turns: int) -> dict[str, list[float]]:
-    """Return seconds per import, one a turn for each library that can be imported, after one that fills the file cache."""
+    """Return seconds per import, one a turn for each library that can be imported, after one for the file cache."""
     codes = {name: IMPORT.format(PEERS[name].library) for name in libraries}
     codes = {name: code for name, code in codes.items() if _python(name, code, str(ROOT)) is not None}
     times: dict[str, list[float]] = {name: [] for name in codes}

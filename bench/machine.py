@@ -36,7 +36,8 @@ def cpu_flags() -> list[str]:
 def commit() -> str:
     """Return the commit of the source tree, with + where files differ from it; "unknown" outside git."""
     def git(*args: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
     try:
         return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
@@ -91,7 +92,7 @@ class Limits:
         return self._sum(lambda: function(ctypes.c_double(seconds), ctypes.byref(real())))
 
     def bandwidth(self, kind: str, n_bytes: int, seconds: float = 0.01) -> float:
-        """Return bytes per second of kind "read", or "copy" (read + written), over `n_bytes` in all threads together."""
+        """Return bytes per second of kind "read", or "copy" (read + written), over `n_bytes` in all threads."""
         function = getattr(self.lib, f"{kind}_bandwidth")
         function.restype = ctypes.c_double
         share = max(4096, n_bytes // self.threads // (2 if kind == "copy" else 1))

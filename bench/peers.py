@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 MKL_FIX = "int mkl_serv_intel_cpu_true(void) { return 1; }\n"
 KEEP_BLOCKS = {
@@ -37,8 +39,8 @@ PEERS = {
         Peer("numpy", "numpy", "NumPy as installed"),
         Peer("torch", "torch", "PyTorch as shipped"),
         Peer("torch-mklfix", "torch", "PyTorch whose MKL treats every CPU as an Intel one", mkl_fix=True),
-        Peer("torch-malloc", "torch", "torch-mklfix, and malloc keeps large blocks", mkl_fix=True, keep_blocks=True, default=False),
-        Peer("torch-compile", "torch", "torch-mklfix with torch.compile", mkl_fix=True, compiled=True, default=False),
+        Peer("torch-malloc", "torch", "torch-mklfix, malloc keeps large blocks", True, keep_blocks=True, default=False),
+        Peer("torch-compile", "torch", "torch-mklfix, torch.compile", True, compiled=True, default=False),
         Peer("jax", "jax", "JAX, jitted"),
         Peer("onnxruntime", "onnxruntime", "ONNX Runtime, weights known beforehand (inference only)"),
     )
@@ -82,8 +84,7 @@ def environment(peer: Peer, threads: int, folder: Path) -> dict[str, str] | None
 
 
 def _torch(threads: int) -> object:
-    import torch
-
+    torch = import_module("torch")
     torch.set_num_threads(threads)
     return torch
 
@@ -92,15 +93,13 @@ def _jax(threads: int) -> object:
     """JAX sizes its thread pool by the CPUs it may use, so the process is given as many as it may use threads."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    import jax
-
+    jax = import_module("jax")
     jax.config.update("jax_enable_x64", True)
     return jax
 
 
 def _onnxruntime(threads: int) -> object:
-    import onnxruntime
-
+    onnxruntime: Any = import_module("onnxruntime")
     onnxruntime.bench_threads = threads
     return onnxruntime
 
@@ -112,4 +111,4 @@ def load(library: str, threads: int) -> object:
     """Import `library` and hold it to `threads` threads."""
     if library in _SPECIAL:
         return _SPECIAL[library](threads)
-    return __import__(library)
+    return import_module(library)

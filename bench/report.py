@@ -106,7 +106,8 @@ def plot(records: list[Record], path: Path) -> None:
             points = [(groups[row, threads][library]["ratio_to_pydl"], -i) for i, row in enumerate(rows)
                       if "ratio_to_pydl" in groups[row, threads].get(library, {})]
             if points:
-                axis.plot(*zip(*points, strict=True), "o", ms=5, alpha=0.8, label=library, color=f"C{names.index(library)}")
+                x, y = zip(*points, strict=True)
+                axis.plot(x, y, "o", ms=5, alpha=0.8, label=library, color=f"C{names.index(library)}")
         axis.axvline(1, color="black", lw=1)
         axis.set_xscale("log")
         axis.set_yticks([-i for i in range(len(rows))], rows, fontsize=8)

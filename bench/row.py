@@ -64,6 +64,11 @@ class Row:
         return self.ways.get("torch" if library == "pydl" else library)
 
 
+def normal(rng: np.random.Generator, shape: int | tuple[int, ...], dtype: str = "float32") -> np.ndarray:
+    """Return standard normal numbers."""
+    return rng.standard_normal(shape, np.float64 if dtype == "float64" else np.float32)
+
+
 def _promote(value: Any) -> Any:
     if isinstance(value, list):
         return [_promote(v) for v in value]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The process in which one library lives: reads requests as JSON lines, answers in JSON lines.
 
-Started as `python -P bench/worker.py <library> <threads> <compiled> <folder>`. The repository root comes last on the path, so that an
-installed pydl is measured where there is one, and the source tree's in-place build otherwise.
+Started as `python -P bench/worker.py <library> <threads> <compiled> <folder>`. The repository root comes last on the
+path, so that an installed pydl is measured where there is one, and the source tree's in-place build otherwise.
 """
 
 import importlib.metadata
@@ -19,10 +19,10 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from bench.machine import Limits  # noqa: E402
-from bench.peers import load  # noqa: E402
-from bench.row import Row, Statement, as_arrays, relative_error  # noqa: E402
-from bench.rows import ROWS  # noqa: E402
+from bench.machine import Limits
+from bench.peers import load
+from bench.row import Row, Statement, as_arrays, relative_error
+from bench.rows import ROWS
 
 SAMPLE_S = 0.002  # a sample is as many calls as fill this time
 

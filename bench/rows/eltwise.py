@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.row import Row, Way
+from bench.row import Row, Way, normal
 
 N = 1_000_000
 NUMPY: dict[str, Way] = {
@@ -30,7 +30,7 @@ def eltwise(function: str) -> Row:
 
     return Row(
         f"{function} {N}",
-        lambda rng: {"x": rng.standard_normal(N, "float32")},
+        lambda rng: {"x": normal(rng, N)},
         NUMPY[function],
         {"torch": torch_way, "numpy": lambda np, x: lambda: NUMPY[function](x), "jax": jax_way},
         tolerance=2.5e-7,

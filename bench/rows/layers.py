@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.row import Data, Row, Way
+from bench.row import Data, Row, Way, normal
 
 
 def linear(n: int, i: int, o: int) -> Row:
@@ -13,7 +13,7 @@ def linear(n: int, i: int, o: int) -> Row:
 
     def data(rng: np.random.Generator) -> Data:
         shapes = {"x": (n, i), "w": (o, i), "b": (o,), "dy": (n, o)}
-        return {name: rng.standard_normal(shape, "float32") for name, shape in shapes.items()}
+        return {name: normal(rng, shape) for name, shape in shapes.items()}
 
     def torch_way(torch: Any, x: np.ndarray, w: np.ndarray, b: np.ndarray, dy: np.ndarray) -> Way:
         tx, tw, tb = (torch.from_numpy(v).requires_grad_() for v in (x, w, b))
@@ -57,7 +57,7 @@ def softmax_ce(n: int, k: int, goal: float) -> Row:
     """Mean cross-entropy of softmax(x) with class numbers, and its gradient (ŷ − y)/N: x (n, k)."""
 
     def data(rng: np.random.Generator) -> Data:
-        return {"x": rng.standard_normal((n, k), "float32"), "target": rng.integers(0, k, n)}
+        return {"x": normal(rng, (n, k)), "target": rng.integers(0, k, n)}
 
     def torch_way(torch: Any, x: np.ndarray, target: np.ndarray) -> Way:
         tx, tt = torch.from_numpy(x).requires_grad_(), torch.from_numpy(target)
@@ -107,7 +107,7 @@ def sgd_momentum(n_tensors: int, size: int) -> Row:
     """One step of SGD with momentum over a list of tensors with given gradients: v ← 0.9 v + g, p ← p − 1e-4 v."""
 
     def data(rng: np.random.Generator) -> Data:
-        return {name: [rng.standard_normal(size, "float32") for _ in range(n_tensors)] for name in ("p", "g")}
+        return {name: [normal(rng, size) for _ in range(n_tensors)] for name in ("p", "g")}
 
     def torch_way(torch: Any, p: list[np.ndarray], g: list[np.ndarray]) -> Way:
         parameters = [torch.nn.Parameter(torch.from_numpy(v)) for v in p]

@@ -5,20 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from bench.row import Data, Row, Statement, Way
+from bench.row import Data, Row, Statement, Way, normal
 
 CHAIN = 50  # pairs of operations
 
 
 def _data(rng: np.random.Generator) -> Data:
-    return {name: rng.standard_normal((4, 4), "float32") for name in ("a", "b")}
+    return {name: normal(rng, (4, 4)) for name in ("a", "b")}
 
 
 def tiny(name: str, code: str, plain: str) -> Row:
     """One recorded operation, written as Python in `code` over a and b; `plain` is NumPy's text for it."""
 
     def torch_way(torch: Any, a: np.ndarray, b: np.ndarray) -> Statement:
-        return Statement(code, {"a": torch.from_numpy(a).requires_grad_(), "b": torch.from_numpy(b), "relu": torch.relu})
+        ta, tb = torch.from_numpy(a).requires_grad_(), torch.from_numpy(b)
+        return Statement(code, {"a": ta, "b": tb, "relu": torch.relu})
 
     def numpy_way(np: Any, a: np.ndarray, b: np.ndarray) -> Statement:
         return Statement(plain, {"a": a, "b": b, "maximum": np.maximum})

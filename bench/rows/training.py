@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whole training steps of fully connected classifiers: forward, loss, backward, update."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from bench.row import Data, Row, Way
+from bench.row import Data, Row, Way, normal
 
 CHECKED_STEPS = 10
 
@@ -51,7 +52,9 @@ class PlainMLP:
             p -= self.lr * v
 
 
-def _torch_way(torch: Any, x: np.ndarray, target: np.ndarray, weights: list[np.ndarray], lr: float, momentum: float) -> Way:
+def _torch_way(
+    torch: Any, x: np.ndarray, target: np.ndarray, weights: list[np.ndarray], lr: float, momentum: float
+) -> Way:
     layers: list[Any] = []
     for w in weights[::2]:
         layers += [torch.nn.Linear(w.shape[1], w.shape[0], dtype=getattr(torch, str(w.dtype))), torch.nn.ReLU()]
@@ -73,7 +76,9 @@ def _torch_way(torch: Any, x: np.ndarray, target: np.ndarray, weights: list[np.n
     return step
 
 
-def _jax_way(jax: Any, x: np.ndarray, target: np.ndarray, weights: list[np.ndarray], lr: float, momentum: float) -> Way:
+def _jax_way(
+    jax: Any, x: np.ndarray, target: np.ndarray, weights: list[np.ndarray], lr: float, momentum: float
+) -> Way:
     jnp = jax.numpy
     jx, jt = jnp.asarray(x), jnp.asarray(target)
 
@@ -99,21 +104,23 @@ def _jax_way(jax: Any, x: np.ndarray, target: np.ndarray, weights: list[np.ndarr
     return step
 
 
-def mlp(name: str, sizes: tuple[int, ...], n: int, dtype: str, lr: float, momentum: float, goal: dict[int, float]) -> Row:
+def mlp(
+    name: str, sizes: tuple[int, ...], n: int, dtype: str, lr: float, momentum: float, goal: dict[int, float]
+) -> Row:
     """The training step of a classifier with the given layer sizes on one batch of n rows."""
 
     def data(rng: np.random.Generator) -> Data:
         weights: list[np.ndarray] = []
-        for i, o in zip(sizes[:-1], sizes[1:], strict=True):
-            weights += [rng.standard_normal((o, i), dtype) / np.sqrt(i).astype(dtype), np.zeros(o, dtype)]
-        x = rng.standard_normal((n, sizes[0]), dtype)
+        for i, o in pairwise(sizes):
+            weights += [normal(rng, (o, i), dtype) / np.sqrt(i).astype(dtype), np.zeros(o, dtype)]
+        x = normal(rng, (n, sizes[0]), dtype)
         return {"x": x, "target": rng.integers(0, sizes[-1], n), "weights": weights, "lr": lr, "momentum": momentum}
 
     def reference(**d: Any) -> list[Any]:
         model = PlainMLP(**d)
         return [model.step() for _ in range(CHECKED_STEPS)]
 
-    products = [i * o for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
+    products = [i * o for i, o in pairwise(sizes)]
     return Row(
         name,
         data,
