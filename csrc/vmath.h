@@ -3,7 +3,7 @@
  *
  *   vexp      e^x = 2^n (1 + em1(r)), x = n ln 2 + r; overflow gives inf, underflow goes through the subnormals
  *   vlog      x = 2^k (1 + f), log(1 + f) in s = f/(2 + f); log(0) = -inf, log(x < 0) = NaN, subnormals exact
- *   vtanh     -t / (t + 2), t = e^(-2|x|) - 1, which stays relatively accurate at small |x|; keeps -0
+ *   vtanh     1 - 2/(e^(2|x|) + 1) above 0.5625 (tanh > 1/2: the error of the quotient counts half), x + x^3 P(x^2) below; keeps -0
  *   vsigmoid  e^(-|x|) or 1, over 1 + e^(-|x|): no overflow, and the left tail keeps its relative accuracy
  *
  * NaN gives NaN, infinities their limits. The coefficients are minimax ones (Remez in 60 digits).
@@ -19,11 +19,16 @@ enum { MANTISSA = 52, BIAS = 1023 };
 #define EXP_HIGH 710.0
 #define EXP_LOW (-746.0)
 #define TANH_ONE 20.0
+#define TANH_SPLIT 0.5625
 #define SMALLEST_NORMAL 0x1p-1022
 #define SQRT_HALF_BITS 0x3fe6a09e667f3bcd
-static const real EM1_POLY[] = {0.50000000000000045783, 0.16666666666666684213,   0.041666666666582058454, 0.0083333333333156463076,
-                                0.0013888888930171841843, 0.00019841269900919649043, 2.4801506690339406183e-5, 2.7557229705085330238e-6,
-                                2.7625545751825326957e-7, 2.5113955491880967169e-8};
+static const real EXP_POLY[] = {0.50000000000000087016, 0.16666666666666440757,   0.041666666666543959237, 0.0083333333334821858117,
+                                0.0013888888940422213873, 0.00019841269524554986825, 2.4801496105979240147e-5, 2.7557575906702100851e-6,
+                                2.7629262951028068127e-7, 2.5002032529800974573e-8};
+static const real TANH_POLY[] = {-0.33333333333333320789, 0.13333333333328930246, -0.053968253964526156229, 0.021869488395756408067,
+                                 -0.0088632326128729962621, 0.0035920909371478578517, -0.0014555294650303235104,
+                                 0.00058836775006600861903, -0.00023313974422406932306, 8.2912807576168944026e-5,
+                                 -1.921512750158634172e-5};
 static const real LOG_POLY[] = {0.66666666666666989267, 0.3999999999961189928,  0.2857142870386639394, 0.22222202139326245632,
                                 0.18183394177387662984, 0.15318096386296832083, 0.14757983081754342354};
 #else
@@ -34,10 +39,13 @@ enum { MANTISSA = 23, BIAS = 127 };
 #define EXP_HIGH 89.0f
 #define EXP_LOW (-104.0f)
 #define TANH_ONE 10.0f
+#define TANH_SPLIT 0.5625f
 #define SMALLEST_NORMAL 0x1p-126f
 #define SQRT_HALF_BITS 0x3f3504f3
-static const real EM1_POLY[] = {0.50000000583424391058f, 0.16666545448091227814f, 0.041666290369097325138f, 0.0083663474718580368884f,
-                                0.0013946004644611078871f};
+static const real EXP_POLY[] = {0.49999994142475484274f, 0.16666522851536180952f, 0.041668250621330214904f, 0.0083685101670734992233f,
+                                0.0013821161780283667469f};
+static const real TANH_POLY[] = {-0.33333319613125301166f, 0.13332605051353870917f, -0.053850768272903204224f, 0.021054596906759307912f,
+                                 -0.0062381595127329230473f};
 static const real LOG_POLY[] = {0.66666765430872974732f, 0.39978602851052061522f, 0.29847836077669224928f};
 #endif
 #define POLY(x, c) polynomial(x, c, (int)(sizeof(c) / sizeof *(c)))
@@ -61,7 +69,7 @@ INLINE vreal em1_reduced(vreal x, int offset, vuint *z) {
     const vreal n = shifted - rounder;
     const vreal r = vfma(n, vset(-LN2_LO), vfma(n, vset(-LN2_HI), x));
     *z = (vuint)shifted;
-    return vfma(r * r, POLY(r, EM1_POLY), r);
+    return vfma(r * r, POLY(r, EXP_POLY), r);
 }
 
 /* e^x for x that needs no upper clamp. 2^n is applied in two halves so that results pass into the subnormals with one rounding. */
@@ -74,20 +82,31 @@ INLINE vreal exp_bounded(vreal x) {
 
 INLINE vreal vexp(vreal x) { return exp_bounded(vmin(vset(EXP_HIGH), vmax(vset(EXP_LOW), x))); }
 
+/* a / (big + small) for a sum in [1, 2]: its rounding error counts up to a whole ULP of the quotient when the sum is near 1, and is
+ * taken back to first order there (the error over the sum is the error itself). */
+INLINE vreal divide_by_sum(vreal a, vreal big, vreal small) {
+    const vreal sum = big + small;
+    const vreal lost = small - (sum - big);
+    const vreal q = a / sum;
+    return vfma(-q, lost, q);
+}
+
 INLINE vreal vsigmoid(vreal x) {
     const vreal one = vset(1);
     const vreal e = exp_bounded(vmax(vset(EXP_LOW), (vreal)((vuint)x | vbits(SIGN_BIT))));
-    return vselect(x < 0, e, one) / (one + e);
+    return divide_by_sum(vselect(x < 0, e, one), one, e);
 }
 
 INLINE vreal vtanh(vreal x) {
-    vuint z;
-    const vreal magnitude = vmin(vset(TANH_ONE), vabs(x));
-    const vreal em1 = em1_reduced(magnitude * -2, BIAS, &z);
-    const vreal scale = (vreal)(z << MANTISSA);
-    const vreal t = vfma(scale, em1, scale - 1);
     const vuint sign = (vuint)x & vbits(SIGN_BIT);
-    return (vreal)(((vuint)(t / (t + 2)) & ~vbits(SIGN_BIT)) | sign);
+    const vreal magnitude = vabs(x);
+    vuint z;
+    const vreal em1 = em1_reduced(vmin(vset(TANH_ONE), magnitude) * 2, BIAS, &z);
+    const vreal scale = (vreal)(z << MANTISSA);
+    const vreal large = 1 - 2 / vfma(scale, em1, scale + 1);
+    const vreal x2 = x * x;
+    const vreal small = vfma(magnitude * x2, POLY(x2, TANH_POLY), magnitude);
+    return (vreal)((vuint)vselect(magnitude < vset(TANH_SPLIT), small, large) | sign);
 }
 
 INLINE vreal vlog(vreal x) {
