@@ -98,11 +98,11 @@ class Limits:
         share = max(4096, n_bytes // self.threads // (2 if kind == "copy" else 1))
 
         def measure() -> float:
-            source = np.zeros(share, np.uint8)
+            source = np.ones(share, np.uint8)
             args = [ctypes.c_void_p(source.ctypes.data), ctypes.c_ssize_t(share)]
             if kind == "read":
                 return function(ctypes.c_double(seconds), *args, ctypes.byref(ctypes.c_float()))
-            target = np.zeros(share, np.uint8)
+            target = np.ones(share, np.uint8)
             return function(ctypes.c_double(seconds), ctypes.c_void_p(target.ctypes.data), *args)
 
         return self._sum(measure)

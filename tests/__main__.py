@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`python -m tests`: what a developer runs before every commit; needs `pip install -e ".[dev,test]"`.
+
+Builds into the source tree, runs the linters and mypy, then the fast tests. `--all` runs every test, and the kernels'
+and operations' tests on each instruction set of this machine with one thread and two. `--lint` only lints.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+KERNEL_TESTS = ("tests/test_kernels.py", "tests/test_ops.py")
+
+
+def run(name: str, *command: str, **environment: str) -> bool:
+    """Run one step in the repository root, print its time, return whether it succeeded."""
+    start = time.perf_counter()
+    code = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode
+    print(f"--- {name}: {'ok' if code == 0 else f'FAILED ({code})'}, {time.perf_counter() - start:.1f} s", flush=True)
+    return code == 0
+
+
+def python(name: str, *arguments: str, **environment: str) -> bool:
+    """Run `python -m …` as a step."""
+    return run(name, sys.executable, "-m", *arguments, **environment)
+
+
+def build() -> bool:
+    """Build the extension modules into the source tree (CMake preset dev)."""
+    modules = {"PYDL_CMAKE_MODULES": str(files("cython_cmake") / "cmake")}
+    path = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    configured = (ROOT / "build" / "dev" / "build.ninja").exists() or run(
+        "configure", "cmake", "--preset", "dev", f"-DPython_EXECUTABLE={sys.executable}", **modules, **path
+    )
+    return configured and run("build", "cmake", "--build", "--preset", "dev", **modules, **path)
+
+
+def lint(stubs: bool) -> bool:
+    """Run ruff, cython-lint and mypy; stubtest too where the modules are built and `stubs` is set."""
+    cython = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "pydl").rglob("*.p[yx][xd]"))]
+    results = [
+        python("ruff", "ruff", "check", "pydl", "tests", "bench", ".ci"),
+        run("cython-lint", str(Path(sys.executable).with_name("cython-lint")), *cython),
+        python("mypy", "mypy"),
+    ]
+    if stubs:
+        names = [f"pydl._core.{p.stem}" for p in sorted((ROOT / "pydl" / "_core").glob("*.pyx"))]
+        results.append(python("stubtest", "mypy.stubtest", *names))
+    return all(results)
+
+
+def every_isa() -> bool:
+    """Run the kernels' and operations' tests on each instruction set with one thread and two."""
+    code = "import pydl._core.kernels as k; print(*k.isas())"
+    isas = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return all(
+        [
+            python(f"{isa} {n}T", "pytest", "-q", *KERNEL_TESTS, PYDL_ISA=isa, PYDL_NUM_THREADS=n)
+            for isa in isas.split()
+            for n in ("1", "2")
+        ]
+    )
+
+
+def main() -> int:
+    """Run the steps; 0 where all succeeded."""
+    parser = argparse.ArgumentParser("python -m tests", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every test, every ISA, 1 and 2 threads, stubtest")
+    parser.add_argument("--lint", action="store_true", help="only ruff, cython-lint, mypy and stubtest")
+    a = parser.parse_args()
+    if a.lint:
+        return int(not lint(stubs=True))
+    if not build():
+        return 1
+    good = [lint(stubs=a.all), python("pytest", "pytest", "-q", *(() if a.all else ("-m", "not slow")))]
+    if a.all:
+        good.append(every_isa())
+    return int(not all(good))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
