@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Layout transforms for the GEMM: panels [k][width] of B (width NR) and of A (width MR), and the transposed store of C.
+ *
+ * A panel is one matrix with a "w" index (columns of B, rows of A) and a "k" index; the source may have any strides. Sources with
+ * unit stride in w are copied by vectors, those with unit stride in k are transposed in registers, others go element by element.
+ * What lies behind the source's w is filled with zeros. Values are only moved: NaN payloads, Inf and -0 stay as they are.
+ */
+#ifndef PYDL_PACK_H
+#define PYDL_PACK_H
+
+#include "brgemm.h"
+
+/* Butterfly round: lanes whose bit d is set in `a` change places with those whose bit d is clear in `b`. */
+#define UNPAREN(...) __VA_ARGS__
+#define SHUFFLED(a, b, lanes) __builtin_shufflevector(a, b, UNPAREN lanes)
+#define SWAP_LANES(a, b, lo, hi) \
+    do { \
+        const vreal swapped = SHUFFLED(a, b, lo); \
+        b = SHUFFLED(a, b, hi); \
+        a = swapped; \
+    } while (0)
+#if VLANES == 2
+#define SWAP_1(a, b) SWAP_LANES(a, b, (0, 2), (1, 3))
+#elif VLANES == 4
+#define SWAP_1(a, b) SWAP_LANES(a, b, (0, 4, 2, 6), (1, 5, 3, 7))
+#define SWAP_2(a, b) SWAP_LANES(a, b, (0, 1, 4, 5), (2, 3, 6, 7))
+#elif VLANES == 8
+#define SWAP_1(a, b) SWAP_LANES(a, b, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+#define SWAP_2(a, b) SWAP_LANES(a, b, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+#define SWAP_4(a, b) SWAP_LANES(a, b, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+#else
+#define SWAP_1(a, b) \
+    SWAP_LANES(a, b, (0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30), \
+                (1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#define SWAP_2(a, b) \
+    SWAP_LANES(a, b, (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), \
+                (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+#define SWAP_4(a, b) \
+    SWAP_LANES(a, b, (0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27), \
+                (4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+#define SWAP_8(a, b) \
+    SWAP_LANES(a, b, (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), \
+                (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#endif
+#define SWAP_ROUND(r, d, swap) \
+    _Pragma("GCC unroll 16") for (int i = 0; i < VLANES; i++) if (!(i & (d))) swap(r[i], r[i + (d)])
+
+/* r[i][j] <-> r[j][i]. */
+INLINE void transpose(vreal r[VLANES]) {
+    SWAP_ROUND(r, 1, SWAP_1);
+#if VLANES >= 4
+    SWAP_ROUND(r, 2, SWAP_2);
+#endif
+#if VLANES >= 8
+    SWAP_ROUND(r, 4, SWAP_4);
+#endif
+#if VLANES >= 16
+    SWAP_ROUND(r, 8, SWAP_8);
+#endif
+}
+
+/* The first n lanes, n of any sign and size. */
+INLINE vreal load_clipped(const real *p, ptrdiff_t n) { return n >= LANES ? vload(p) : n > 0 ? vload_n(p, n) : (vreal){0}; }
+
+/* Source with unit stride in w. Vectors overlap where width is no multiple of LANES: the next row overwrites the surplus, so the
+ * destination needs LANES elements of slack behind its end (as in pack_transposed). */
+INLINE void pack_copied(const int width, ptrdiff_t w, ptrdiff_t k, const real *src, ptrdiff_t s_k, real *dst) {
+    for (ptrdiff_t i = 0; i < k; i++, src += s_k, dst += width)
+#pragma GCC unroll 4
+        for (int v = 0; v < width; v += VLANES) vstore(dst + v, load_clipped(src + v, w - v));
+}
+
+/* Source with unit stride in k: VLANES × VLANES blocks, `groups` of them side by side because the stores must go in order of k. */
+INLINE void pack_transposed_groups(const int width, const int groups, ptrdiff_t w, ptrdiff_t k, const real *src, ptrdiff_t s_w,
+                                   real *dst) {
+    for (ptrdiff_t i = 0; i < k; i += VLANES) {
+        vreal r[2][VLANES];
+        const ptrdiff_t left = k - i;
+#pragma GCC unroll 2
+        for (int g = 0; g < groups; g++) {
+#pragma GCC unroll 16
+            for (int j = 0; j < VLANES; j++)
+                r[g][j] = g * VLANES + j < w ? load_clipped(src + (g * VLANES + j) * s_w + i, left) : (vreal){0};
+            transpose(r[g]);
+        }
+#pragma GCC unroll 16
+        for (int j = 0; j < VLANES; j++) {
+            if (j >= left) break;
+#pragma GCC unroll 2
+            for (int g = 0; g < groups; g++) vstore(dst + (i + j) * width + g * VLANES, r[g][j]);
+        }
+    }
+}
+
+INLINE void pack_panel(const int width, ptrdiff_t w, ptrdiff_t k, const real *src, ptrdiff_t s_w, ptrdiff_t s_k, real *dst) {
+    if (s_w == 1) {
+        pack_copied(width, w, k, src, s_k, dst);
+    } else if (s_k == 1 && width % VLANES == 0) {
+        for (int v = 0; v < width; v += VLANES) pack_transposed_groups(width, 1, w - v, k, src + v * s_w, s_w, dst + v);
+    } else if (s_k == 1 && width <= 2 * VLANES) {
+        pack_transposed_groups(width, width > VLANES ? 2 : 1, w, k, src, s_w, dst);
+    } else {
+        for (ptrdiff_t i = 0; i < k; i++)
+            for (ptrdiff_t j = 0; j < width; j++) dst[i * width + j] = j < w ? src[i * s_k + j * s_w] : (real)0;
+    }
+}
+
+static void pack_b(ptrdiff_t k, ptrdiff_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, void *panels) {
+    real *dst = panels;
+    for (ptrdiff_t j = 0; j < n; j += NR, dst += k * NR)
+        pack_panel(NR, n - j < NR ? n - j : NR, k, (const real *)b + j * b_col, b_col, b_row, dst);
+}
+
+static void pack_a(ptrdiff_t m, ptrdiff_t k, const void *a, ptrdiff_t a_row, ptrdiff_t a_col, void *tiles) {
+    const real *src = a;
+    real *dst = tiles;
+    if (m <= 0) return;
+    const row_split split = split_rows(m, MR);
+    for (ptrdiff_t t = 0; t < split.n_tiles; t++, dst += k * MR) {
+        const ptrdiff_t height = split.height + (t < split.n_higher);
+        pack_panel(MR, height, k, src, a_row, a_col, dst);
+        src += height * a_row;
+    }
+}
+
+/* C[i][j] = the finished ct[j][i]. */
+static void gemm_store_transposed(ptrdiff_t m, ptrdiff_t n, const void *ct, ptrdiff_t ct_row, void *c, ptrdiff_t c_row,
+                                  const void *bias, int flags) {
+    const int accumulate = (flags & PYDL_GEMM_ACCUMULATE) != 0, relu = (flags & PYDL_GEMM_RELU) != 0;
+    for (ptrdiff_t j = 0; j < n; j += VLANES) {
+        const real *bias_j = bias ? (const real *)bias + j : NULL;
+        for (ptrdiff_t i = 0; i < m; i += VLANES) {
+            const real *src = (const real *)ct + j * ct_row + i;
+            real *dst = (real *)c + i * c_row + j;
+            vreal r[VLANES], row[1][NV];
+#pragma GCC unroll 16
+            for (int q = 0; q < VLANES; q++) r[q] = q < n - j ? load_clipped(src + q * ct_row, m - i) : (vreal){0};
+            transpose(r);
+#pragma GCC unroll 16
+            for (int q = 0; q < VLANES; q++) {
+                if (q >= m - i) break;
+                row[0][0] = r[q];
+                store_finished(1, 1, row, dst + q * c_row, c_row, bias_j, accumulate, relu, n - j);
+            }
+        }
+    }
+}
+
+#endif
