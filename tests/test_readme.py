@@ -34,7 +34,9 @@ def test_twenty_lines_learn_digits(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_numpy_and_sklearn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("sklearn", reason="the README's example uses scikit-learn")
-    assert printed(tmp_path, capsys, BLOCKS[1]).strip() == "(100, 2) 1.0"
+    score, shape = printed(tmp_path, capsys, BLOCKS[1]).split(maxsplit=1)
+    assert float(score) >= 0.95
+    assert shape.strip() == "(1797, 64)"
 
 
 def test_own_function_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
