@@ -96,11 +96,21 @@ INLINE vreal vmax(vreal a, vreal b) { return (vreal)_mm256_max_ps((__m256)a, (__
 INLINE vreal vfma(vreal a, vreal b, vreal c) { return (vreal)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 INLINE vreal vselect(vint m, vreal a, vreal b) { return (vreal)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m); }
 #else
+#if defined(__SSE2__) && PYDL_F64
+INLINE vreal vload_n(const real *p, ptrdiff_t n) { (void)n; return (vreal)_mm_load_sd(p); }
+#elif defined(__SSE2__)
+INLINE vreal vload_n(const real *p, ptrdiff_t n) {
+    if (n == 1) return (vreal)_mm_load_ss(p);
+    const __m128 low = (__m128)_mm_loadl_epi64((const __m128i *)p);
+    return (vreal)(n == 2 ? low : _mm_movelh_ps(low, _mm_load_ss(p + 2)));
+}
+#else
 INLINE vreal vload_n(const real *p, ptrdiff_t n) {
     vreal v = {0};
     for (ptrdiff_t i = 0; i < n; i++) v[i] = p[i];
     return v;
 }
+#endif
 INLINE void vstore_n(real *p, vreal v, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++) p[i] = v[i];
 }

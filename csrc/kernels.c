@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Compiled once per ISA and element type; the build defines PYDL_ISA_*, PYDL_F64 and PYDL_TABLE. Fills one table. */
+#include "kernels.h"
+#include "simd.h"
+#include "vmath.h"
+#include "eltwise.h"
+#include "brgemm.h"
+#include "pack.h"
+#include "gemv.h"
+#include "peak.h"
+
+#if defined(PYDL_ISA_AVX512)
+#define ISA_NAME "avx512"
+#elif defined(PYDL_ISA_AVX2)
+#define ISA_NAME "avx2"
+#elif defined(__aarch64__)
+#define ISA_NAME "neon"
+#else
+#define ISA_NAME "base"
+#endif
+
+#define ENTRY_UNARY(name) unary_##name,
+#define ENTRY_BINARY(name) binary_##name,
+#define ENTRY_COMPARE(name) compare_##name,
+
+const pydl_kernels PYDL_TABLE = {
+    .isa = ISA_NAME,
+    .lanes = LANES,
+    .unary = {PYDL_UNARY(ENTRY_UNARY)},
+    .binary = {PYDL_BINARY(ENTRY_BINARY)},
+    .compare = {PYDL_COMPARE(ENTRY_COMPARE)},
+    .add_scaled = add_scaled,
+    .clamp = clamp,
+    .where = where,
+    .fill = fill,
+    .gemm_mr = MR,
+    .gemm_nr = NR,
+    .gemm_kc = KC,
+    .gemm_mc = MC,
+    .gemm_nc = NC,
+    .gemm_block = gemm_block,
+    .pack_b = pack_b,
+    .pack_a = pack_a,
+    .gemm_store_transposed = gemm_store_transposed,
+    .gemv_dot = gemv_dot,
+    .gemv_sum = gemv_sum,
+    .fma_chains = fma_chains,
+};

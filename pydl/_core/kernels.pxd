@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The kernel tables, the thread counts and the kernel clock, for the other compiled modules."""
+
+from libc.stdint cimport int64_t, uint8_t
+
+cdef extern from "kernels.h" nogil:
+    enum:
+        PYDL_U_copy, PYDL_U_neg, PYDL_U_abs, PYDL_U_square, PYDL_U_reciprocal, PYDL_U_sqrt, PYDL_U_exp, PYDL_U_log
+        PYDL_U_tanh, PYDL_U_sigmoid, PYDL_U_relu, PYDL_N_UNARY
+        PYDL_B_add, PYDL_B_sub, PYDL_B_mul, PYDL_B_div, PYDL_B_pow, PYDL_B_maximum, PYDL_B_minimum
+        PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, PYDL_GEMM_PADDED
+        PYDL_B_tanh_bwd, PYDL_B_sigmoid_bwd, PYDL_B_relu_bwd, PYDL_N_BINARY
+        PYDL_C_eq, PYDL_C_ne, PYDL_C_lt, PYDL_C_le, PYDL_C_gt, PYDL_C_ge, PYDL_N_COMPARE
+    ctypedef void pydl_unary_fn(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept
+    ctypedef void pydl_binary_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept
+    ctypedef void pydl_compare_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, uint8_t*, ptrdiff_t, ptrdiff_t) noexcept
+    ctypedef struct pydl_kernels:
+        const char* isa
+        ptrdiff_t lanes
+        pydl_unary_fn** unary
+        pydl_binary_fn** binary
+        pydl_compare_fn** compare
+        void (*add_scaled)(const void*, ptrdiff_t, const void*, ptrdiff_t, double, void*, ptrdiff_t, ptrdiff_t) noexcept
+        void (*clamp)(const void*, ptrdiff_t, double, double, void*, ptrdiff_t, ptrdiff_t) noexcept
+        void (*where)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept
+        void (*fill)(void*, ptrdiff_t, double, ptrdiff_t) noexcept
+        ptrdiff_t gemm_mr, gemm_nr, gemm_kc, gemm_mc, gemm_nc
+        void (*gemm_block)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                           const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept
+        void (*pack_b)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept
+        void (*pack_a)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept
+        void (*gemm_store_transposed)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept
+        void (*gemv_dot)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, void*, ptrdiff_t, const void*, ptrdiff_t,
+                         int) noexcept
+        void (*gemv_sum)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*,
+                         ptrdiff_t, int) noexcept
+        double (*fma_chains)(ptrdiff_t, void*) noexcept nogil
+
+cdef const pydl_kernels* table(int f64) noexcept nogil
+
+# Number of threads for work that one core does in `work_ns`: 1 below the threshold, never more than the user's count.
+cdef int threads_for(double work_ns) noexcept nogil
+
+# Python threads inside kernels share the cores: enter() before the interpreter lock is released, leave() after.
+cdef void enter_kernel() noexcept
+cdef void leave_kernel() noexcept
+
+# Work below this many nanoseconds keeps the interpreter lock: releasing and taking it again costs about 100.
+cdef enum:
+    RELEASE_GIL_NS = 10000
+
+# tick()/tock(t) measure the time inside kernels when the clock is on.
+cdef int64_t tick() noexcept nogil
+cdef void tock(int64_t start) noexcept nogil

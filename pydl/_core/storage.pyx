@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The caching pool and the Storage class.
+
+A fresh 32 MB block costs 15 ms in page faults, a used one nothing, so blocks are kept. Sizes are rounded up to four classes an
+octave (at most 25 % lost). Blocks of 2 MB and more are aligned to 2 MB and ask for huge pages. Everything here runs under the
+interpreter lock, so a block may be freed by another thread than the one that took it.
+"""
+
+import os
+
+cimport cython
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport SIZE_MAX, uintptr_t
+from libc.stdlib cimport free
+
+cimport numpy as cnp
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #define PYDL_ADVISE_HUGE(p, n) madvise((p), (n), MADV_HUGEPAGE)
+    #else
+    #define PYDL_ADVISE_HUGE(p, n) ((void)0)
+    #endif
+    #if defined(_WIN32)
+    #include <malloc.h>
+    static void *pydl_aligned(size_t align, size_t n) { return _aligned_malloc(n, align); }
+    static void pydl_aligned_free(void *p) { _aligned_free(p); }
+    #else
+    static void *pydl_aligned(size_t align, size_t n) { void *p; return posix_memalign(&p, align, n) ? NULL : p; }
+    static void pydl_aligned_free(void *p) { free(p); }
+    #endif
+    """
+    void* pydl_aligned(size_t align, size_t n) nogil
+    void pydl_aligned_free(void* p) nogil
+    void PYDL_ADVISE_HUGE(void* p, size_t n) nogil
+
+cdef enum:
+    FOREIGN = -1
+    UNPOOLED = -2
+    N_CLASSES = 240
+    SMALLEST = 64
+    HUGE_PAGE = 2097152
+
+cdef struct FreeBlock:
+    FreeBlock* next
+
+cdef FreeBlock* free_blocks[N_CLASSES]
+cdef size_t in_use = 0, cached = 0, cap = SIZE_MAX, live = 0
+cdef size_t n_hits = 0, n_misses = 0, n_allocations = 0, fail_at = 0
+cdef bint pooling = True
+
+
+cdef inline int class_of(size_t n_bytes) noexcept nogil:
+    """Four classes an octave: 64, 80, 96, 112, 128, 160, ... bytes."""
+    cdef int octave = 0
+    cdef size_t top = n_bytes - 1 if n_bytes > SMALLEST else SMALLEST - 1
+    while (top >> octave) > 127:
+        octave += 1
+    cdef size_t quarter = SMALLEST << octave
+    if n_bytes <= SMALLEST:
+        return 0
+    return 4 * octave + <int>((n_bytes - quarter + (quarter >> 2) - 1) // (quarter >> 2))
+
+
+cdef inline size_t class_bytes(int size_class) noexcept nogil:
+    return (<size_t>SMALLEST << (size_class >> 2)) + (size_class & 3) * (<size_t>(SMALLEST >> 2) << (size_class >> 2))
+
+
+cdef void* take(size_t n_bytes, int* size_class) except NULL:
+    """A block of at least n_bytes and its class."""
+    global n_hits, n_misses, n_allocations, in_use, cached, live
+    cdef int c
+    cdef size_t size
+    cdef void* block
+    n_allocations += 1
+    if fail_at and n_allocations == fail_at:
+        raise MemoryError(f"allocation {n_allocations} of {n_bytes} bytes was told to fail")
+    if n_bytes > SIZE_MAX // 4:
+        raise MemoryError(f"cannot allocate {n_bytes} bytes")
+    c = class_of(n_bytes)
+    size = class_bytes(c)
+    block = free_blocks[c]
+    if block != NULL:
+        free_blocks[c] = (<FreeBlock*>block).next
+        n_hits += 1
+        cached -= size
+    else:
+        n_misses += 1
+        block = pydl_aligned(HUGE_PAGE if size >= HUGE_PAGE else 64, size)
+        if block == NULL and cached:
+            empty_cache()
+            block = pydl_aligned(HUGE_PAGE if size >= HUGE_PAGE else 64, size)
+        if block == NULL:
+            raise MemoryError(f"cannot allocate {n_bytes} bytes ({in_use} in use by pydl)")
+        if size >= HUGE_PAGE:
+            PYDL_ADVISE_HUGE(block, size)
+    in_use += size
+    live += 1
+    size_class[0] = c
+    return block
+
+
+cdef void give(void* block, int size_class) noexcept:
+    global in_use, cached, live
+    cdef size_t size = class_bytes(size_class)
+    in_use -= size
+    live -= 1
+    if pooling and cached + size <= cap:
+        (<FreeBlock*>block).next = free_blocks[size_class]
+        free_blocks[size_class] = <FreeBlock*>block
+        cached += size
+    else:
+        pydl_aligned_free(block)
+
+
+cdef void* scratch(size_t n_bytes) except NULL:
+    cdef int c
+    return take(n_bytes, &c)
+
+
+cdef void scratch_free(void* block, size_t n_bytes) noexcept:
+    give(block, class_of(n_bytes))
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(256)
+cdef class Storage:
+    """A block of memory, its owner and a version counter that every in-place change raises."""
+
+    def __dealloc__(self):
+        if self.size_class >= 0:
+            give(self.data, self.size_class)
+
+
+cdef cnp.ndarray new_array(int ndim, const cnp.npy_intp* shape, int typenum):
+    cdef cnp.dtype descr = cnp.PyArray_DescrFromType(typenum)
+    cdef size_t n_bytes = cnp.PyDataType_ELSIZE(descr)
+    cdef bint empty = False
+    cdef int i
+    cdef Storage s
+    cdef cnp.ndarray a
+    for i in range(ndim):
+        if shape[i] < 0:
+            raise ValueError(f"negative size {shape[i]} in dimension {i}")
+        if shape[i] == 0:
+            empty = True
+        elif n_bytes > (SIZE_MAX >> 2) // <size_t>shape[i]:
+            raise MemoryError(f"a tensor of shape {tuple([shape[i] for i in range(ndim)])} does not fit the address space")
+        else:
+            n_bytes *= shape[i]
+    s = Storage.__new__(Storage)
+    s.size_class = FOREIGN
+    s.data = take(0 if empty else n_bytes, &s.size_class)
+    s.n_bytes = 0 if empty else n_bytes
+    a = cnp.PyArray_SimpleNewFromData(ndim, <cnp.npy_intp*>shape, typenum, s.data)
+    cnp.set_array_base(a, s)
+    return a
+
+
+cdef Storage storage_of(cnp.ndarray a):
+    cdef object base = a
+    cdef Storage s
+    while isinstance(base, cnp.ndarray):
+        a = <cnp.ndarray>base
+        base = cnp.get_array_base(a)
+    if isinstance(base, Storage):
+        return <Storage>base
+    s = Storage.__new__(Storage)
+    s.size_class = FOREIGN
+    s.data = cnp.PyArray_DATA(a)
+    s.n_bytes = cnp.PyArray_NBYTES(a)
+    s.owner = a
+    return s
+
+
+def empty_cache() -> None:
+    """Gives all cached blocks back to the operating system."""
+    global cached
+    cdef FreeBlock* block
+    cdef int c
+    for c in range(N_CLASSES):
+        while free_blocks[c] != NULL:
+            block = free_blocks[c]
+            free_blocks[c] = block.next
+            cached -= class_bytes(c)
+            pydl_aligned_free(block)
+
+
+def stats() -> dict[str, int]:
+    """Counters of the pool: bytes in use and cached, live blocks, hits and misses since the start."""
+    return {"bytes_in_use": in_use, "bytes_cached": cached, "blocks_live": live, "hits": n_hits, "misses": n_misses,
+            "allocations": n_allocations}
+
+
+def set_cap(n_bytes: int | None) -> None:
+    """Bounds the cached bytes (None: no bound); what is cached already above it is given back."""
+    global cap
+    if n_bytes is not None and n_bytes < 0:
+        raise ValueError(f"set_cap: n_bytes must not be negative, not {n_bytes}")
+    cap = SIZE_MAX if n_bytes is None else <size_t>n_bytes
+    if cached > cap:
+        empty_cache()
+
+
+def set_pooling(on: bool) -> None:
+    """Switches the cache on or off (off: every block is freed at once, for sanitizers)."""
+    global pooling
+    pooling = on
+    if not on:
+        empty_cache()
+
+
+def is_pooling() -> bool:
+    """Whether freed blocks are kept."""
+    return pooling
+
+
+def fail_allocation_at(n: int) -> None:
+    """Lets the n-th allocation from now on raise MemoryError (0: none), for tests of failure."""
+    global fail_at
+    if n < 0:
+        raise ValueError(f"fail_allocation_at: n must not be negative, not {n}")
+    fail_at = n_allocations + <size_t>n if n else 0
+
+
+def _configure():
+    set_pooling(os.environ.get("PYDL_POOL", "1") != "0")
+    at = os.environ.get("PYDL_FAIL_ALLOC_AT", "0")
+    if not at.isdecimal():
+        raise ValueError(f"PYDL_FAIL_ALLOC_AT={at}: expected a whole number")
+    fail_allocation_at(int(at))
+
+
+_configure()
