@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Neural networks: modules, parameters, losses, initialization."""
+
+from pydl.nn import functional, init, modules, parameter, utils
+from pydl.nn.modules import *  # noqa: F403
+from pydl.nn.modules import __all__ as _modules
+from pydl.nn.parameter import Buffer, Parameter
+
+__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter", "utils", *_modules]

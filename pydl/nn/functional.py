@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The operations of networks as functions; they are declared, each with its gradient, in `pydl.ops`."""
+
+from __future__ import annotations
+
+from pydl.ops import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    l1_loss,
+    linear,
+    log_softmax,
+    mse_loss,
+    nll_loss,
+    relu,
+    relu_,
+    sigmoid,
+    softmax,
+    tanh,
+)
+from pydl.tensor import Tensor
+
+__all__ = [
+    "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "linear",
+    "log_softmax", "mse_loss", "nll_loss", "relu", "relu_", "sigmoid", "softmax", "tanh",
+]  # fmt: skip
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y_k = x1ᵀ W_k x2 + b_k.
+
+    Shapes: x1 (..., I), x2 (..., J), W (K, I, J), b (K), y (..., K). Gradient: by composition of products.
+    Errors: ValueError if the shapes do not fit. Source: torch.nn.functional.bilinear.
+
+    Example:
+        >>> import pydl
+        >>> import pydl.nn.functional as F
+        >>> F.bilinear(pydl.ones(4, 2), pydl.ones(4, 3), pydl.ones(5, 2, 3)).shape == (4, 5)
+        True
+    """
+    k, i, j = weight.shape
+    if input1.shape[:-1] != input2.shape[:-1] or input1.shape[-1] != i or input2.shape[-1] != j:
+        raise ValueError(
+            f"bilinear: x1 {tuple(input1.shape)} and x2 {tuple(input2.shape)} do not fit weight {tuple(weight.shape)}"
+        )
+    lead = tuple(input1.shape[:-1])
+    # Σ_i x1_i W_kij for all k and j is one product; the sum over j is a batch of small ones.
+    left = input1.reshape(-1, i) @ weight.permute(1, 0, 2).reshape(i, k * j)
+    y = (left.reshape(-1, k, j) @ input2.reshape(-1, j, 1)).reshape(*lead, k)
+    return y if bias is None else y + bias

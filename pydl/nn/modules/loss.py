@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Losses as modules. `reduction` is "mean", "sum" or "none" (a loss for each element or sample)."""
+
+from __future__ import annotations
+
+import warnings
+
+from pydl.nn import functional as F
+from pydl.nn.modules.module import Module
+from pydl.tensor import Tensor
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that the two old arguments meant, where one of them is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    result = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(f"size_average and reduce are deprecated: use reduction='{result}'", stacklevel=4)
+    return result
+
+
+class _Loss(Module):
+    reduction: str
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = legacy_reduction(size_average, reduce, reduction)
+
+
+class _WeightedLoss(_Loss):
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class L1Loss(_Loss):
+    """|x − t|, averaged.
+
+    Shapes: x and t any, the same. Gradient: sign(x − t) / N. Source: torch.nn.L1Loss.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.L1Loss()(pydl.tensor([1.0, 2.0]), pydl.tensor([3.0, 2.0]))
+        tensor(1.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class MSELoss(_Loss):
+    """(x − t)², averaged.
+
+    Shapes: x and t any, the same. Gradient: 2 (x − t) / N. Source: torch.nn.MSELoss.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.MSELoss()(pydl.tensor([1.0, 2.0]), pydl.tensor([3.0, 2.0]))
+        tensor(2.)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(input, target, reduction=self.reduction)
+
+
+class NLLLoss(_WeightedLoss):
+    """−w_t x_t of log-probabilities x at the true class t; the mean divides by Σ w_t.
+
+    Shapes: x (N, C, ...) or (C), t (N, ...) of class numbers, w (C). Gradient: −w_t / Σ w_t at the true class.
+    Errors: IndexError for a class outside of 0 … C−1 other than `ignore_index`. Source: torch.nn.NLLLoss.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.NLLLoss()(nn.LogSoftmax(1)(pydl.zeros(1, 2)), pydl.tensor([1]))
+        tensor(0.6931)
+    """
+
+    ignore_index: int
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(
+            input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+
+
+class CrossEntropyLoss(_WeightedLoss):
+    """−log softmax(x)_t of logits x at the true class t, or −Σ_c p_c log softmax(x)_c for class probabilities p.
+
+    `label_smoothing` ε mixes the target with the uniform law: (1 − ε) p + ε / C.
+    Shapes: x (N, C, ...) or (C), t (N, ...) of class numbers or of the shape of x, weight (C).
+    Gradient: (softmax(x) − p) / N. Errors: IndexError for a class outside of 0 … C−1 other than `ignore_index`.
+    Source: torch.nn.CrossEntropyLoss.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.CrossEntropyLoss()(pydl.zeros(1, 2), pydl.tensor([1]))
+        tensor(0.6931)
+    """
+
+    ignore_index: int
+    label_smoothing: float
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            input,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class BCELoss(_WeightedLoss):
+    """−w (t log x + (1 − t) log(1 − x)) of probabilities x; each log is kept ≥ −100.
+
+    Shapes: x and t any, the same; w broadcasts. Gradient: w (x − t) / (x (1 − x)) / N.
+    Errors: RuntimeError for x outside of [0, 1]. Source: torch.nn.BCELoss.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.BCELoss()(pydl.tensor([0.5]), pydl.tensor([1.0]))
+        tensor(0.6931)
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """−w (p t log σ(x) + (1 − t) log(1 − σ(x))) of logits x, without overflow; p weighs the positive class.
+
+    Shapes: x and t any, the same; w and p broadcast. Gradient: w (σ(x) − t) / N where p = 1.
+    Source: torch.nn.BCEWithLogitsLoss.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.BCEWithLogitsLoss()(pydl.tensor([0.0]), pydl.tensor([1.0]))
+        tensor(0.6931)
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Helpers around training: data loading, hook handles."""
+
+from pydl.utils import data, hooks
+
+__all__ = ["data", "hooks"]

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`DataLoader`: batches from a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
+from typing import Any
+
+from pydl.random import Generator
+from pydl.utils.data.collate import default_collate, default_convert
+from pydl.utils.data.dataset import IterableDataset
+from pydl.utils.data.fetch import fetcher_of
+from pydl.utils.data.gather import gathering
+from pydl.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+
+_FROZEN = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
+
+
+class DataLoader:
+    """Batches of the samples of a data set: `for batch in loader`.
+
+    `shuffle` visits them in a new random order each time; `sampler` or `batch_sampler` give the order instead;
+    `collate_fn` makes a batch of a list of samples (`default_collate`); `batch_size=None` gives single samples;
+    `drop_last` leaves out a last batch that is not full. `pin_memory` is accepted without effect.
+    Batches of a `TensorDataset` (or a `Subset` of one) with the default `collate_fn` are gathered at once, with the
+    same result.
+
+    Errors: ValueError for options that exclude each other. Source: torch.utils.data.DataLoader.
+
+    Example:
+        >>> import pydl
+        >>> from pydl.utils.data import DataLoader, TensorDataset
+        >>> loader = DataLoader(TensorDataset(pydl.zeros(5, 2), pydl.tensor([0, 1, 2, 3, 4])), batch_size=2)
+        >>> [y.tolist() for x, y in loader], len(loader)
+        ([[0, 1], [2, 3], [4]], 3)
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Sampler[Any] | Iterable[Any] | None = None,
+        batch_sampler: Sampler[list[Any]] | Iterable[list[Any]] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], None] | None = None,
+        multiprocessing_context: Any = None,
+        generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
+    ) -> None:
+        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        self.dataset = dataset
+        self.num_workers = num_workers
+        self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
+        self.pin_memory = pin_memory
+        self.pin_memory_device = pin_memory_device
+        self.timeout = timeout
+        self.worker_init_fn = worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self.in_order = in_order
+        self.generator = generator
+        self.persistent_workers = persistent_workers
+        streamed = isinstance(dataset, IterableDataset)
+        _check_order(streamed, batch_size, shuffle, sampler, batch_sampler, drop_last)
+        if sampler is None:
+            if streamed:
+                sampler = _Endless()
+            else:
+                sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if batch_sampler is not None:
+            batch_size, drop_last = None, False
+        elif batch_size is not None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+        self._initialized = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FROZEN and "_initialized" in self.__dict__:
+            raise ValueError(f"{name} attribute should not be set after {type(self).__name__} is initialized")
+        super().__setattr__(name, value)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.num_workers:
+            raise NotImplementedError("DataLoader: worker processes are not covered; use num_workers=0")
+        batches = gathering(self)
+        return _batches(self) if batches is None else batches
+
+    @property
+    def _index_sampler(self) -> Any:
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
+    def __len__(self) -> int:
+        if not isinstance(self.dataset, IterableDataset):
+            return len(self._index_sampler)
+        n = len(self.dataset)  # type: ignore[arg-type]
+        if self.batch_size is None:
+            return n
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+class _Endless(Sampler[None]):
+    """The sampler of a stream, whose samples have no indices: None without end."""
+
+    def __iter__(self) -> Iterator[None]:
+        return repeat(None)
+
+
+def _batches(loader: DataLoader) -> Iterator[Any]:
+    """The batches, made one by one in this process."""
+    fetch = fetcher_of(loader.dataset, loader.batch_sampler is not None, loader.collate_fn, loader.drop_last)
+    for index in loader._index_sampler:
+        try:
+            batch = fetch(index)
+        except StopIteration:
+            return
+        yield batch
+
+
+def _check_workers(num_workers: int, timeout: float, prefetch_factor: int | None, persistent_workers: bool) -> None:
+    if num_workers < 0:
+        raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+    if timeout < 0:
+        raise ValueError("timeout option should be non-negative")
+    if num_workers == 0 and prefetch_factor is not None:
+        raise ValueError("prefetch_factor option could only be specified in multiprocessing: it needs num_workers > 0")
+    if prefetch_factor is not None and prefetch_factor < 0:
+        raise ValueError("prefetch_factor option should be non-negative")
+    if persistent_workers and num_workers == 0:
+        raise ValueError("persistent_workers option needs num_workers > 0")
+
+
+def _check_order(
+    streamed: bool, batch_size: int | None, shuffle: bool | None, sampler: Any, batch_sampler: Any, drop_last: bool
+) -> None:
+    if streamed:
+        for name, value in (("shuffle", shuffle or None), ("sampler", sampler), ("batch_sampler", batch_sampler)):
+            if value is not None:
+                raise ValueError(
+                    f"DataLoader with IterableDataset: expected unspecified {name} option, but got {name}={value}"
+                )
+    if sampler is not None and shuffle:
+        raise ValueError("sampler option is mutually exclusive with shuffle")
+    if batch_sampler is not None:
+        if batch_size != 1 or shuffle or sampler is not None or drop_last:
+            raise ValueError(
+                "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+            )
+    elif batch_size is None and drop_last:
+        raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
