@@ -235,7 +235,7 @@ def _checked_inputs(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
             warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This "
                           f"check will likely fail if all the inputs are not of double precision floating point or "
                           f"complex. ", stacklevel=4)
-        if any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
+        if x.numel() and any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
             raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
                                f"non-overlapping to be able to compute the numerical gradients correctly. You should "
                                f"call .contiguous on the input before passing it to gradcheck.")

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One `Case` per operation; everything that `test_ops` does follows from these."""
+
+from __future__ import annotations
+
+from tests.cases import elementwise, linalg, losses, reductions, shape
+from tests.harness import Case
+
+FAMILIES = (elementwise, reductions, linalg, losses, shape)
+CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}

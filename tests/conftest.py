@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Markers `parity` (compares with the one PyTorch version that pydl follows) and `slow` (only with --slow)."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TORCH = "2.13.0"
+SKIPPED = pytest.StashKey[int]()
+
+
+def _torch_missing() -> str:
+    """Why the parity tests cannot run; empty if they can."""
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return f"torch {TORCH} is not installed"
+    found = version.split("+")[0]
+    return "" if found == TORCH else f"torch is {version}, the comparison is with {TORCH}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"parity: compares with torch {TORCH}; skipped where it is not installed")
+    config.addinivalue_line("markers", "slow: takes more than a few seconds or GB; runs with --slow")
+    config.stash[SKIPPED] = 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    missing = _torch_missing()
+    slow = config.getoption("--slow")
+    for item in items:
+        if missing and item.get_closest_marker("parity"):
+            item.add_marker(pytest.mark.skip(reason=missing))
+            config.stash[SKIPPED] += 1
+        if not slow and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: give --slow"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[SKIPPED]:
+        terminalreporter.write_line(f"{config.stash[SKIPPED]} parity tests skipped: {_torch_missing()} "
+                                    f'(python -m pip install "pydl-nn[parity]")')
+
+
+@pytest.fixture
+def root() -> Path:
+    """The repository."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """The cyclic garbage collector is off: only reference counts free."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Puts the number of threads back."""
+    import pydl
+
+    before = pydl.get_num_threads()
+    try:
+        yield
+    finally:
+        pydl.set_num_threads(before)

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every operation against its `Case`: values, derivatives, layouts, threads, errors; and that none is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydl
+from pydl._core import tape
+from tests.cases import CASES
+from tests.harness import (
+    Draw,
+    Error,
+    Sample,
+    bind,
+    check_close,
+    cotangents,
+    differentiable,
+    each,
+    expected,
+    identical,
+    is_float,
+    leaves,
+    rounded,
+    run,
+    tensors,
+    tolerance,
+)
+from tests.layouts import LAYOUTS, stretched
+
+DTYPES = {"f32": np.float32, "f64": np.float64}
+SAMPLES: dict[str, list[Sample]] = {name: list(case.samples(Draw(name))) for name, case in CASES.items()}
+ALL = [pytest.param(name, sample, id=f"{name}-{sample}") for name, samples in SAMPLES.items() for sample in samples]
+FLOATS = [p for p in ALL if any(is_float(a) for a in leaves(p.values[1].args))]
+SMOOTH = [p for p in FLOATS if CASES[p.values[0]].order and p.values[1].smooth]
+TWICE = [p for p in SMOOTH if CASES[p.values[0]].order > 1]
+ERRORS = [pytest.param(name, error, id=f"{name}-{error}") for name, case in CASES.items()
+          for error in case.errors(Draw(name))]
+
+
+def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
+    assert set(tape.registry) == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_samples_cover_empty_and_single_elements(name: str) -> None:
+    sizes = {a.size for sample in SAMPLES[name] for a in leaves(sample.args) if is_float(a)}
+    assert {0, 1} <= sizes
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name, sample", ALL)
+def test_values(name: str, sample: Sample, dtype: str) -> None:
+    case = CASES[name]
+    sample = rounded(sample, DTYPES[dtype])
+    values, _ = run(pydl, name, case, sample)
+    exact = expected(case, sample)
+    assert len(values) == len(exact)
+    for i, (value, wanted) in enumerate(zip(values, exact, strict=True)):
+        if any(is_float(a) for a in leaves(sample.args)) and wanted.dtype.kind == "f":
+            assert value.dtype == DTYPES[dtype]
+        bound = tolerance(case, sample, value.dtype) if value.dtype.kind == "f" else 0.0
+        check_close(value, wanted, bound, case.length(*sample.args, **sample.kwargs) > 1, f"{name}({sample})[{i}]")
+
+
+def _slope(name: str, sample: Sample, directions: list[np.ndarray], v: list[np.ndarray]) -> float:
+    """The reference's derivative of Σ ⟨v, y⟩ along the directions: fourth-order central difference."""
+    def moved(t: float) -> list[np.ndarray]:
+        steps = iter(directions)
+        shifted = each(sample.args, lambda a: a.astype(np.longdouble) + t * next(steps) if is_float(a) else a)
+        return [y for y in expected(CASES[name], Sample(shifted, sample.kwargs)) if y.dtype.kind == "f"]
+
+    def central(h: float) -> Any:
+        return sum(np.sum(c * (p - m)) for c, p, m in zip(v, moved(h), moved(-h), strict=True)) / (2 * h)
+
+    h = 1e-4
+    return float((4 * central(h) - central(2 * h)) / 3)
+
+
+@pytest.mark.parametrize("name, sample", SMOOTH)
+def test_gradients_are_the_references(name: str, sample: Sample) -> None:
+    sample = rounded(sample, np.float64)
+    values, grads = run(pydl, name, CASES[name], sample, grad=True)
+    rng = np.random.default_rng(5)
+    directions = [rng.standard_normal(a.shape) for a in leaves(sample.args) if is_float(a)]
+    given, _ = tensors(pydl, sample, grad=True)
+    outputs = differentiable(leaves(bind(pydl, name, CASES[name])(*given.args, **given.kwargs)))
+    numerical = _slope(name, sample, directions, cotangents(outputs, np.float64))
+    analytical = sum(float(np.sum(g * u)) for g, u in zip(grads, directions, strict=True))
+    if not np.isfinite(numerical):
+        assert all(np.isnan(v).any() for v in values), "a finite function with infinite slope is not smooth"
+        return
+    scale = max(1.0, sum(float(np.abs(g * u).sum()) for g, u in zip(grads, directions, strict=True)))
+    assert abs(analytical - numerical) <= 1e-9 * scale
+
+
+def _finite(name: str, sample: Sample) -> bool:
+    return all(np.isfinite(np.asarray(v, float)).all() for v in run(pydl, name, CASES[name], sample)[0])
+
+
+@pytest.mark.parametrize("name, sample", TWICE)
+def test_second_derivatives(name: str, sample: Sample) -> None:
+    sample = rounded(sample, np.float64)
+    if sum(a.size for a in leaves(sample.args) if is_float(a)) > 2000 or not _finite(name, sample):
+        pytest.skip("too large for element-wise differences, or nan by definition")
+    given, inputs = tensors(pydl, sample, grad=True)
+    call = bind(pydl, name, CASES[name])
+
+    def function(*xs: Any) -> Any:
+        todo = iter(xs)
+        taken = {id(x) for x in inputs}
+        args = each(given.args, lambda a: next(todo) if id(a) in taken else a)
+        return differentiable(leaves(call(*args, **given.kwargs)))
+
+    assert pydl.autograd.gradgradcheck(function, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, "stretched"])
+@pytest.mark.parametrize("name, sample", FLOATS)
+def test_layouts(name: str, sample: Sample, layout: str) -> None:
+    """Any memory layout gives the bits of the contiguous one, forward and backward."""
+    case = CASES[name]
+    sample = rounded(sample, np.float32)
+    if layout == "stretched":
+        changed = Sample(each(sample.args, lambda a: stretched(a) if is_float(a) else a), sample.kwargs)
+        sample = Sample(each(changed.args, lambda a: np.array(a) if is_float(a) else a), sample.kwargs)
+    else:
+        def change(a: Any) -> Any:
+            other = LAYOUTS[layout](a) if is_float(a) else None
+            return a if other is None else other
+
+        changed = Sample(each(sample.args, change), sample.kwargs)
+    wanted = run(pydl, name, case, sample, grad=True)
+    try:
+        got = run(pydl, name, case, changed, grad=True)
+    except RuntimeError:
+        assert name == "view", "only a view may refuse a layout"
+        return
+    for a, b in zip((*got[0], *got[1]), (*wanted[0], *wanted[1]), strict=True):
+        assert identical(a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.bench])
+def test_two_threads_give_the_bits_of_one(name: str, dtype: str, threads: None) -> None:
+    case = CASES[name]
+    sample = rounded(case.bench(Draw(name)), DTYPES[dtype])
+    results = []
+    for n in (1, 2):
+        pydl.set_num_threads(n)
+        results.append(run(pydl, name, case, sample, grad=True))
+    for a, b in zip((*results[0][0], *results[0][1]), (*results[1][0], *results[1][1]), strict=True):
+        assert identical(a, b)
+
+
+def _inplace() -> Iterator[Any]:
+    for param in FLOATS:
+        name, sample = param.values
+        if hasattr(pydl.Tensor, name + "_") and isinstance(sample.args[0], np.ndarray) and is_float(sample.args[0]):
+            first = sample.args[0].shape
+            try:
+                same = expected(CASES[name], sample)[0].shape == first
+            except ValueError:
+                same = False
+            if same:
+                yield param
+
+
+@pytest.mark.parametrize("name, sample", list(_inplace()))
+def test_in_place_forms_change_the_tensor_itself(name: str, sample: Sample) -> None:
+    sample = rounded(sample, np.float32)
+    wanted, wanted_grads = run(pydl, name, CASES[name], sample, grad=True)
+    given, inputs = tensors(pydl, sample, grad=True)
+    target = given.args[0].clone()
+    address, version = target.data_ptr(), target._version
+    result = getattr(target, name + "_")(*given.args[1:], **given.kwargs)
+    assert result is target
+    assert target.data_ptr() == address
+    assert target._version == version + 1
+    assert identical(target.detach().numpy(), wanted[0].astype(np.float32))
+    if wanted_grads:
+        v = [pydl.from_numpy(c) for c in cotangents([target], np.float32)]
+        grads = pydl.autograd.grad([target], inputs, v, allow_unused=True)
+        for g, w in zip(grads, wanted_grads, strict=True):
+            assert identical(np.zeros(w.shape) if g is None else np.array(g.numpy()), w)
+
+
+SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 3e38, -3e38)
+ONE_BY_ONE = [name for name in ("neg", "abs", "exp", "log", "sqrt", "relu", "tanh", "sigmoid") if name in CASES]
+
+
+@pytest.mark.parametrize("name", ONE_BY_ONE)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_special_values_do_not_depend_on_their_position(name: str, dtype: str) -> None:
+    call = bind(pydl, name, CASES[name])
+    for special in np.array(SPECIAL, DTYPES[dtype]):
+        alone = call(pydl.from_numpy(np.array([special]))).numpy()
+        with np.errstate(all="ignore"):
+            wanted = np.asarray(CASES[name].reference(np.array([special], np.longdouble))).astype(DTYPES[dtype])
+        assert np.isnan(wanted) == np.isnan(alone)
+        assert np.isnan(wanted) or abs(alone - wanted) <= 2 * np.spacing(np.abs(wanted)) or (
+            np.isinf(wanted) and alone == wanted)
+        assert np.isnan(wanted) or np.signbit(alone) == np.signbit(wanted)
+        for n in (*range(1, 50), 97):
+            for position in range(n):
+                x = np.full(n, 0.5, DTYPES[dtype])
+                x[position] = special
+                y = call(pydl.from_numpy(x)).numpy()
+                assert identical(y[position:position + 1], alone) or np.isnan(alone)
+                assert np.isnan(y[position]) == np.isnan(alone[0])
+                assert np.count_nonzero(y == y[position - 1]) >= n - 1 or n == 1
+
+
+@pytest.mark.parametrize("name, error", ERRORS)
+def test_errors_say_what_is_wrong(name: str, error: Error) -> None:
+    given, _ = tensors(pydl, error.sample)
+    with pytest.raises(error.kind, match=error.message) as caught:
+        bind(pydl, name, CASES[name])(*given.args, **given.kwargs)
+    assert str(caught.value), "an error without a word"
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name, error", ERRORS)
+def test_error_types_are_torchs(name: str, error: Error) -> None:
+    import torch
+
+    given, _ = tensors(torch, error.sample)
+    with pytest.raises(Exception) as theirs:
+        bind(torch, name, CASES[name])(*given.args, **given.kwargs)
+    given, _ = tensors(pydl, error.sample)
+    with pytest.raises(theirs.type):
+        bind(pydl, name, CASES[name])(*given.args, **given.kwargs)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name, sample", ALL)
+def test_torch_gives_the_same(name: str, sample: Sample, dtype: str) -> None:
+    import torch
+
+    case = CASES[name]
+    sample = rounded(sample, DTYPES[dtype])
+    ours, theirs = run(pydl, name, case, sample, grad=True), run(torch, name, case, sample, grad=True)
+    bound = tolerance(case, sample, DTYPES[dtype]) * 4 + 8 * float(np.finfo(DTYPES[dtype]).eps)
+    assert len(ours[0]) == len(theirs[0])
+    assert len(ours[1]) == len(theirs[1])
+    for a, b in zip((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), strict=True):
+        assert a.dtype == b.dtype
+        check_close(a, b, bound, True, f"{name}({sample})")
