@@ -66,8 +66,8 @@ def run(a: argparse.Namespace, folder: Path) -> list[Record]:
                 print(f"{threads}T {row.name}", file=sys.stderr)
                 for record in measure(row, workers, QUICK if a.quick else FULL):
                     extra = {"threads": threads, "machine": limits, "version": versions[record["library"]]["version"]}
-                    config = versions.get("pydl", {}).get("config")
-                    records.append({**common, **extra, "pydl_config": config, **record})
+                    extra["isa"] = versions[record["library"]].get("isa")
+                    records.append({**common, **extra, **record})
         finally:
             for w in workers:
                 w.close()

@@ -54,6 +54,7 @@ def about() -> dict[str, object]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "commit": commit(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
 

@@ -14,6 +14,7 @@ import sys
 import timeit
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,12 @@ class LibraryWorker:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             version = getattr(self.module, "__version__", "source tree")
-        config = self.module.show_config() if self.library == "pydl" else None
-        return {"version": version, "python": platform.python_version(), "config": config}
+        reply = {"version": version, "python": platform.python_version()}
+        if self.library == "pydl":
+            kernels = import_module("pydl._core.kernels")
+            reply["isa"] = kernels.isa()
+            reply["openmp"] = kernels.openmp_version()
+        return reply
 
     def prepare(self, row: Row) -> dict[str, Any]:
         """Set the row up, check its value against the reference and find how many calls fill a sample."""

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benchmark measures right results only: every row's ways against its reference, the order of turns, the report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydl
+from bench import report
+from bench.row import Row, Statement, as_arrays, relative_error
+from bench.rows import ROWS
+from bench.run import Plan, measure, median_ratio
+
+SMALL = [pytest.param(row, id=row.name) for row in ROWS if row.flops <= 3e9]
+PLAN = Plan(turns=3, seconds=0.0, rest=0.0)
+
+
+def value(row: Row, library: str, module: Any) -> Any:
+    way = row.way(library)
+    assert way is not None
+    step = way(module, **row.make_data())
+    if isinstance(step, Statement):
+        return eval(step.code, dict(step.names))
+    return [as_arrays(step()) for _ in range(row.calls)]
+
+
+@pytest.mark.parametrize("row", SMALL)
+def test_pydl_gives_the_reference(row: Row) -> None:
+    assert relative_error(value(row, "pydl", pydl), row.answer()) <= row.tolerance
+
+
+@pytest.mark.parametrize("row", [p for p in SMALL if "numpy" in p.values[0].ways])
+def test_numpy_gives_the_reference(row: Row) -> None:
+    assert relative_error(value(row, "numpy", np), row.answer()) <= row.tolerance
+
+
+def test_row_names_differ_and_data_repeats() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    first, second = (ROWS[0].make_data() for _ in range(2))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("got", [np.ones((2, 3)), np.full((3, 2), np.nan), np.full((3, 2), np.inf)])
+def test_wrong_shape_and_nan_are_infinitely_wrong(got: np.ndarray) -> None:
+    assert relative_error(got, [np.ones((3, 2))]) == np.inf
+
+
+class Scripted:
+    """A worker that answers from a list."""
+
+    def __init__(self, name: str, prepare: dict[str, Any], seconds: list[float], log: list[str]):
+        self.peer = type("Peer", (), {"name": name})()
+        self.prepare, self.seconds, self.log = prepare, seconds, log
+
+    def ask(self, row: Row, **request: Any) -> dict[str, Any]:
+        if not request:
+            return self.prepare
+        self.log.append(self.peer.name)
+        return {"seconds": self.seconds.pop(0)}
+
+
+def test_turns_alternate_and_ratios_are_of_neighbours() -> None:
+    log: list[str] = []
+    right = {"error": 0.0, "n": 1}
+    workers: list[Any] = [
+        Scripted("machine", right, [0.5, 1.0, 2.0], log),
+        Scripted("pydl", right, [1.0, 2.0, 4.0], log),
+        Scripted("torch", right, [3.0, 6.0, 12.0], log),
+    ]
+    records = {r["library"]: r for r in measure(ROWS[0], workers, PLAN)}
+    assert log == ["machine", "pydl", "torch"] * 3
+    assert records["torch"]["ratio_to_pydl"] == 3.0
+    assert records["torch"]["seconds"] == 6.0
+    assert records["pydl"]["share_of_limit"] == 0.5
+
+
+def test_wrong_result_is_not_timed() -> None:
+    log: list[str] = []
+    right, wrong = {"error": 0.0, "n": 1}, {"error": 1e-3, "n": 1}
+    workers: list[Any] = [Scripted("pydl", wrong, [], log), Scripted("numpy", right, [1.0, 1.0, 1.0], log)]
+    records = {r["library"]: r for r in measure(ROWS[0], workers, PLAN)}
+    assert "wrong result" in records["pydl"]["failed"]
+    assert log == ["numpy"] * 3
+    assert "ratio_to_pydl" not in records["numpy"]
+
+
+def test_median_ratio() -> None:
+    assert median_ratio([2.0, 8.0, 1.0], [1.0, 2.0, 1.0]) == 2.0
+
+
+def test_only_the_last_run_is_reported(tmp_path: Path) -> None:
+    lines = [
+        {"run": "a", "row": "x", "threads": 1, "library": "pydl", "seconds": 1.0},
+        {"run": "b", "row": "x", "threads": 1, "library": "pydl", "seconds": 2e-3},
+        {"run": "b", "row": "x", "threads": 1, "library": "numpy", "seconds": 3e-3},
+    ]
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    records = report.last_run(path)
+    assert [r["seconds"] for r in records] == [2e-3, 3e-3]
+    assert report.markdown(records).splitlines()[-1] == "| x | 1 | **2 ms** | 3 ms |"
+
+
+def test_command_measures_checks_and_records(tmp_path: Path, root: Path) -> None:
+    out, plot = tmp_path / "out" / "r.jsonl", tmp_path / "r.png"
+    chosen = ["--rows", "tiny add,softmax-CE fwd+bwd 64x10", "--threads", "1", "--peers", "pydl,numpy"]
+    command = [sys.executable, "-m", "bench", "--quick", *chosen, "--out", str(out), "--plot", str(plot)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    records = report.last_run(out)
+    assert {(r["row"], r["library"]) for r in records} == {
+        (row, library) for row in ("tiny add 4x4", "softmax-CE fwd+bwd 64x10") for library in ("pydl", "numpy")
+    }
+    for r in records:
+        assert r["seconds"] > 0 and r["error"] <= r["tolerance"] and len(r["turns"]) == 2
+        assert {"cpu", "cpu_flags", "commit", "date", "threads", "version", "isa", "load"} <= set(r)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments, part", [
+    (("--peers", "tensorflaw"), "unknown peers: tensorflaw"),
+    (("--threads", "two"), "--threads takes numbers"),
+    (("--rows", "no such row"), "no row's name contains"),
+])
+def test_bad_arguments_are_one_line(arguments: tuple[str, str], part: str, root: Path) -> None:
+    command = [sys.executable, "-m", "bench", *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert part in done.stderr.splitlines()[-1]
