@@ -11,13 +11,15 @@ Paths (which one depends on shapes, strides, dtype and ISA only):
 Except for dot and sum every path adds the products of one element in the same order, in chunks of k that depend on k only.
 """
 
-cimport cython
 from cython.parallel cimport prange
-from libc.stddef cimport size_t
+from libc.stdint cimport int64_t
 
 import numpy as np
 
 cimport numpy as cnp
+
+from pydl._core.errors import ShapeError
+from pydl._core.gemm_check import check_output, operand
 
 from pydl._core.kernels cimport (
     PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, PYDL_GEMM_RELU, PYDL_U_copy, RELEASE_GIL_NS, enter_kernel, leave_kernel,
@@ -133,9 +135,11 @@ cdef void run_swapped(const Product* p, char* work) noexcept nogil:
     """Blocks of rows of Bᵀ times the packed Aᵀ, each stored transposed."""
     cdef ptrdiff_t nr = p.t.gemm_nr, width = up(p.m, nr), nb = even_block(p.n, p.t.gemm_mc, p.t.gemm_mr), j = 0, k0, kc, cols
     cdef char* panels = work + up(nb * width * p.size, LINE)
-    for k0 in range(0, p.k, p.kc):
+    k0 = 0
+    while k0 < p.k:
         kc = min(p.kc, p.k - k0)
         p.t.pack_b(kc, p.m, p.a + k0 * p.a_col * p.size, p.a_col, p.a_row, panels + k0 * width * p.size)
+        k0 += kc
     while j < p.n:
         cols = min(nb, p.n - j)
         k0 = 0
@@ -219,7 +223,8 @@ cdef void cut(const Product* p, ptrdiff_t cells, Grid* g) noexcept nogil:
     cdef bint swapped = p.path == SWAPPED
     cdef ptrdiff_t rows, h, w
     cdef double cost, best = -1
-    g.row_unit, g.col_unit = (p.t.gemm_nr, p.t.gemm_mr) if swapped else (p.t.gemm_mr, p.t.gemm_nr)
+    g.row_unit = p.t.gemm_nr if swapped else p.t.gemm_mr
+    g.col_unit = p.t.gemm_mr if swapped else p.t.gemm_nr
     for rows in range(1, cells + 1):
         if cells % rows:
             continue
@@ -252,3 +257,174 @@ cdef Product cell(const Product* p, const Grid* g, ptrdiff_t i) noexcept nogil:
     if q.bias != NULL:
         q.bias += n0 * p.size
     return q
+
+
+cdef void run_jobs(const Product* p, const Batch* batch, const Grid* g, ptrdiff_t lo, ptrdiff_t hi, char* work) noexcept nogil:
+    """Jobs lo … hi - 1; job j is cell j % cells of item j // cells."""
+    cdef ptrdiff_t cells = g.rows * g.cols, j, item
+    cdef Product q
+    for j in range(lo, hi):
+        q = p[0] if cells == 1 else cell(p, g, j % cells)
+        item = j // cells
+        q.a += item * batch.a
+        q.b += item * batch.b
+        q.c += item * batch.c
+        run(&q, work)
+
+
+cdef void run_threads(const Product* p, const Batch* batch, const Grid* g, ptrdiff_t n_jobs, int threads, char* work,
+                      ptrdiff_t stride) noexcept nogil:
+    cdef int t
+    if threads == 1:
+        run_jobs(p, batch, g, 0, n_jobs, work)
+        return
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        run_jobs(p, batch, g, n_jobs * t // threads, n_jobs * (t + 1) // threads, work + t * stride)
+
+
+cdef int run_large(const Product* p, const Batch* batch, int threads, double work_ns) except -1:
+    """With scratch memory, threads, and the interpreter lock given up when that pays."""
+    cdef Grid g
+    cdef Product largest = p[0]
+    cdef ptrdiff_t cells = 1 if batch.n >= threads else (threads + batch.n - 1) // batch.n, stride
+    cdef char* work = NULL
+    cut(p, cells, &g)
+    largest.m = min(p.m, up((up(p.m, g.row_unit) // g.row_unit + g.rows - 1) // g.rows, 1) * g.row_unit)
+    largest.n = min(p.n, up((up(p.n, g.col_unit) // g.col_unit + g.cols - 1) // g.cols, 1) * g.col_unit)
+    stride = up(work_bytes(&largest), 2 * LINE)
+    if stride:
+        work = <char*>scratch(stride * threads)
+    if threads == 1 and work_ns < RELEASE_GIL_NS:
+        run_threads(p, batch, &g, batch.n, 1, work, stride)
+    else:
+        enter_kernel()
+        with nogil:
+            run_threads(p, batch, &g, batch.n * cells, threads, work, stride)
+        leave_kernel()
+    if stride:
+        scratch_free(work, stride * threads)
+    return 0
+
+
+cdef int product(Product* p, const Batch* batch, int threads) except -1:
+    """Fills in what follows from the operands and runs the product."""
+    cdef char stack[STACK_BYTES]
+    cdef ptrdiff_t chunks = (p.k + p.t.gemm_kc - 1) // p.t.gemm_kc, i
+    cdef double work_ns
+    if batch.n <= 0 or p.m <= 0 or p.n <= 0:
+        return 0
+    if p.n == 1:
+        p.b_col = 1
+    p.kc = p.k if chunks == 1 else min(p.t.gemm_kc, up((p.k + chunks - 1) // chunks, 8)) if chunks else 1
+    if p.path == AUTO:
+        p.path = choose(p)
+    work_ns = batch.n * (2.0 * p.m * p.n * p.k / (FLOPS_PER_LANE_NS * p.t.lanes)
+                         + (<double>p.m * p.k + <double>p.k * p.n + <double>p.m * p.n) * p.size / BYTES_PER_NS)
+    if threads <= 0:
+        threads = threads_for(work_ns)
+    if threads > 1 or work_ns >= RELEASE_GIL_NS or work_bytes(p) > STACK_BYTES:
+        return run_large(p, batch, threads, work_ns)
+    for i in range(batch.n):
+        run(p, stack)
+        p.a += batch.a
+        p.b += batch.b
+        p.c += batch.c
+    return 0
+
+
+cdef int gemm(int f64, ptrdiff_t n_batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
+              const void* a, ptrdiff_t a_batch, ptrdiff_t a_row, ptrdiff_t a_col,
+              const void* b, ptrdiff_t b_batch, ptrdiff_t b_row, ptrdiff_t b_col,
+              void* c, ptrdiff_t c_batch, ptrdiff_t c_row,
+              const void* bias, int relu, int accumulate, int threads) except -1:
+    cdef Product p
+    cdef Batch batch
+    cdef int64_t start = tick()
+    p.t = table(f64)
+    p.size = 8 if f64 else 4
+    p.m, p.n, p.k = m, n, k
+    p.a, p.a_row, p.a_col = <const char*>a, a_row, a_col
+    p.b, p.b_row, p.b_col = <const char*>b, b_row, b_col
+    p.c, p.c_row, p.bias = <char*>c, c_row, <const char*>bias
+    p.flags = (PYDL_GEMM_ACCUMULATE if accumulate else 0) | (PYDL_GEMM_RELU if relu else 0)
+    p.path = AUTO
+    batch.n, batch.a, batch.b, batch.c = n_batch, a_batch * p.size, b_batch * p.size, c_batch * p.size
+    product(&p, &batch, threads)
+    tock(start)
+    return 0
+
+
+def gemm_array(a, b, out=None, bias=None, relu=False, threads=0, accumulate=False, path="auto"):
+    """out = relu(out + a·b + bias) on ndarrays, in the kernels alone: for tests and benchmarks.
+
+    Shapes: a (m, k) or (B, m, k), b (k, n) or (B, k, n), out (m, n) or (B, m, n), bias (n,); float32 or float64, any strides;
+    out with contiguous rows. `threads` 0 = as many as pay; `path` forces one of PATHS.
+    Errors: TypeError for other dtypes, ShapeError for shapes that do not fit, ValueError for an `out` that cannot be written or
+    overlaps an input, or a `path` that these operands cannot take.
+    """
+    cdef Product p
+    cdef Batch batch
+    if not isinstance(a, np.ndarray):
+        raise TypeError(f"gemm: a must be an ndarray, not {type(a).__name__}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= 1024:
+        raise ValueError(f"gemm: threads must be between 0 and 1024, not {threads!r}")
+    dtype = a.dtype
+    a3, b3 = operand(a, "a", dtype, 3), operand(b, "b", dtype, 3)
+    items_a, m, k = a3.shape
+    items_b, k_b, n = b3.shape
+    n_batch = items_a if items_b == 1 else items_b
+    if k != k_b or items_a not in (1, n_batch):
+        raise ShapeError(f"gemm: a {a.shape} and b {b.shape} do not fit")
+    shape = ((n_batch,) if a.ndim == 3 or b.ndim == 3 else ()) + (m, n)
+    vector = None if bias is None else np.ascontiguousarray(operand(bias, "bias", dtype, 1))
+    if vector is not None and vector.shape[0] != n:
+        raise ShapeError(f"gemm: bias {vector.shape} must have {n} elements")
+    if out is None:
+        if accumulate:
+            raise ValueError("gemm: accumulate needs out")
+        out = np.empty(shape, dtype.newbyteorder("="))
+    else:
+        check_output(out, shape, dtype, (a3, b3) if vector is None else (a3, b3, vector))
+    _fill(&p, &batch, a3, b3, out, vector)
+    p.flags = (PYDL_GEMM_ACCUMULATE if accumulate else 0) | (PYDL_GEMM_RELU if relu else 0)
+    p.path = _forced(&p, path)
+    product(&p, &batch, threads)
+    return out
+
+
+cdef void _fill(Product* p, Batch* batch, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, object bias):
+    """Pointers, sizes and strides of checked operands; a batch of one repeats."""
+    cdef ptrdiff_t size = a.itemsize
+    cdef int d = out.ndim
+    p.t = table(size == 8)
+    p.size = size
+    p.m, p.k, p.n = a.shape[1], a.shape[2], b.shape[2]
+    p.a, p.a_row, p.a_col = <const char*>cnp.PyArray_DATA(a), a.strides[1] // size, a.strides[2] // size
+    p.b, p.b_row, p.b_col = <const char*>cnp.PyArray_DATA(b), b.strides[1] // size, b.strides[2] // size
+    p.c, p.c_row = <char*>cnp.PyArray_DATA(out), out.strides[d - 2] // size
+    p.bias = NULL
+    if bias is not None:
+        p.bias = <const char*>cnp.PyArray_DATA(<cnp.ndarray>bias)
+    batch.n = max(a.shape[0], b.shape[0]) if a.shape[0] and b.shape[0] else 0
+    batch.a = a.strides[0] if a.shape[0] > 1 else 0
+    batch.b = b.strides[0] if b.shape[0] > 1 else 0
+    batch.c = out.strides[0] if d == 3 else 0
+
+
+cdef int _forced(const Product* p, str path) except -1:
+    """The number of a path, or ValueError where it cannot compute this product."""
+    cdef int number = PATHS.get(path, -1)
+    if number < 0:
+        raise ValueError(f"gemm: path must be one of {sorted(PATHS)}, not {path!r}")
+    cdef bint possible = True
+    if number == DIRECT:
+        possible = p.b_col == 1 or p.n == 1
+    elif number == SWAPPED:
+        possible = p.k <= SWAP_K
+    elif number == DOT:
+        possible = (p.n == 1 and p.a_col == 1) or (p.m == 1 and p.n > 1 and p.b_row == 1)
+    elif number == SUM:
+        possible = (p.n == 1 and p.a_row == 1) or (p.m == 1 and p.n > 1 and p.b_col == 1)
+    if not possible:
+        raise ValueError(f"gemm: the path {path!r} cannot read operands with these strides")
+    return number
