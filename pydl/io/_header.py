@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The header of a safetensors file: checked in full before anything is allocated for the tensors.
 
-    8 bytes   N, little-endian
-    N bytes   JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"key": "text"}}
-    the rest  the elements, little-endian, row by row; the offsets count from here and cover every byte exactly once
+The file begins with the header's length N in 8 bytes, little-endian. Then follow N bytes of JSON:
+
+{"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"key": "text"}}
+
+The rest are the elements, little-endian, row by row; the offsets count from their start and cover every byte once.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def check_length(first: bytes, n_bytes: int) -> int:
 
 
 def parse(raw: bytes, n_data: int) -> tuple[dict[str, str], dict[str, Entry]]:
-    """Metadata and entries, in the header's order, of the header `raw` in front of `n_data` bytes; or SafetensorError."""
+    """Metadata and entries, in the header's order, of the header `raw` before `n_data` bytes; or SafetensorError."""
     header = _json(raw)
     metadata = header.pop(METADATA, {})
     if type(metadata) is not dict or any(type(v) is not str for v in metadata.values()):
@@ -79,7 +81,8 @@ def parse(raw: bytes, n_data: int) -> tuple[dict[str, str], dict[str, Entry]]:
     for e in sorted(entries.values(), key=lambda e: (e.begin, e.end)):
         if e.begin != position:
             fault = "overlaps" if e.begin < position else "leaves a hole after"
-            raise SafetensorError(f"tensor {_short(e.name)} begins at byte {e.begin}: it {fault} {before}, {position} expected")
+            name = _short(e.name)
+            raise SafetensorError(f"tensor {name} begins at byte {e.begin}, not {position}: it {fault} {before}")
         position, before = e.end, f"tensor {_short(e.name)}"
     if position != n_data:
         raise SafetensorError(f"the tensors take {position} bytes, the file has {n_data} for them")
@@ -130,11 +133,9 @@ def _entry(name: str, info: Any) -> Entry:
         raise SafetensorError(f"{where}: shape {shape} is more than 2^63 - 1 bytes")
     if len(offsets) != 2 or offsets[0] > offsets[1]:
         raise SafetensorError(f"{where}: data_offsets must be [begin, end] with begin <= end, not {list(offsets)}")
-    n_bytes = dtype.itemsize * prod(shape)
-    if offsets[1] - offsets[0] != n_bytes:
-        raise SafetensorError(
-            f"{where}: shape {shape} of {info['dtype']} takes {n_bytes} bytes, data_offsets give {offsets[1] - offsets[0]}"
-        )
+    n_bytes, given = dtype.itemsize * prod(shape), offsets[1] - offsets[0]
+    if given != n_bytes:
+        raise SafetensorError(f"{where}: {info['dtype']} {shape} takes {n_bytes} bytes, data_offsets give {given}")
     return Entry(name, dtype, shape, offsets[0], offsets[1])
 
 

@@ -12,11 +12,11 @@ __all__ = ["write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
-    """Call `write(file)` on a new file in the folder of `path`, flush it to the disk, then put it in the place of `path`.
+    """Call `write(file)` on a new file in the folder of `path`, flush it to the disk, then put it in place of `path`.
 
-    A process killed at any moment, a full disk, or an exception from `write` leaves the old file as it was (or no file, where
-    there was none). A symbolic link is followed, an existing file's permissions are kept. A device or a pipe, which
-    cannot be replaced, is written to directly.
+    A process killed at any moment, a full disk, or an exception from `write` leaves the old file as it was (or no file,
+    where there was none). A symbolic link is followed, an existing file's permissions are kept. A device or a pipe,
+    which cannot be replaced, is written to directly.
 
     Errors: OSError naming the file (absent folder, no permission, full disk); what `write` raises.
     """

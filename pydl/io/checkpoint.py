@@ -40,9 +40,9 @@ def save(
 ) -> None:
     """Write `obj` to a path or a binary file object, in the safetensors format whatever the name ends in.
 
-    `obj` is made of tensors, dict (with str and int keys, in their order), OrderedDict, list, tuple, None, bool, int, float, str.
-    A tensor that occurs twice (the same object, or the same memory seen with the same shape) is saved once and is one tensor
-    after `load`. A dict of tensors is also readable by every other safetensors reader, under its own names.
+    `obj` is made of tensors, dict (with str and int keys, in their order), OrderedDict, list, tuple, None, bool, int,
+    float, str. A tensor that occurs twice (the same object, or the same memory seen with the same shape) is saved once
+    and is one tensor after `load`. A dict of tensors is readable by every other safetensors reader, under its names.
     A path is replaced only by a whole file: a killed process or a full disk leaves the old one.
 
     Gradient: not saved; that a tensor requires one, or is a Parameter, is.
@@ -77,11 +77,11 @@ def load(
 ) -> Any:
     """Read back what `save` wrote, from a path or from a binary file object (to its end).
 
-    A safetensors file from elsewhere gives a dict of its tensors. `weights_only=False` reads the same: nothing in a file
-    is ever executed. `map_location` may be anything that means the CPU; a function is accepted and has nothing to move.
+    A safetensors file from elsewhere gives a dict of its tensors. `weights_only=False` reads the same: nothing in a
+    file is ever executed. `map_location` may be anything that means the CPU; a function is accepted, without effect.
 
-    Errors: ValueError (SafetensorError) for a damaged or foreign file, with what to do for a PyTorch `.pt` file; OSError;
-    RuntimeError for another device. Source: torch.load.
+    Errors: ValueError (SafetensorError) for a damaged or foreign file, with what to do for a PyTorch `.pt` file;
+    OSError; RuntimeError for another device. Source: torch.load.
 
     Example: see `save`.
     """
@@ -89,7 +89,7 @@ def load(
     _check_location(map_location)
     if isinstance(f, str | os.PathLike):
         with safetensors.safe_open(f) as file:
-            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
             name = f"{os.fspath(f)}: "
     else:
         tensors, metadata = safetensors.load_with_metadata(f.read())
@@ -234,7 +234,7 @@ class _Decoder:
         result = kind()
         for pair in pairs:
             if type(pair) is not list or len(pair) != 2 or type(pair[0]) not in (str, int) or pair[0] in result:
-                raise SafetensorError(f"{STRUCTURE}: a dict needs pairs of a new key and a value, not {ascii(pair)[:40]}")
+                raise SafetensorError(f"{STRUCTURE}: a dict needs pairs of new key and value, not {ascii(pair)[:40]}")
             result[pair[0]] = self.decode(pair[1], depth + 1)
         return result
 
