@@ -20,7 +20,8 @@ KERNEL_TESTS = ("tests/test_kernels.py", "tests/test_ops.py")
 def run(name: str, *command: str, **environment: str) -> bool:
     """Run one step in the repository root, print its time, return whether it succeeded."""
     start = time.perf_counter()
-    code = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # cmake, pycodestyle of this venv
+    code = subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path, **environment}).returncode
     print(f"--- {name}: {'ok' if code == 0 else f'FAILED ({code})'}, {time.perf_counter() - start:.1f} s", flush=True)
     return code == 0
 
@@ -33,11 +34,10 @@ def python(name: str, *arguments: str, **environment: str) -> bool:
 def build() -> bool:
     """Build the extension modules into the source tree (CMake preset dev)."""
     modules = {"PYDL_CMAKE_MODULES": str(files("cython_cmake") / "cmake")}
-    path = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     configured = (ROOT / "build" / "dev" / "build.ninja").exists() or run(
-        "configure", "cmake", "--preset", "dev", f"-DPython_EXECUTABLE={sys.executable}", **modules, **path
+        "configure", "cmake", "--preset", "dev", f"-DPython_EXECUTABLE={sys.executable}", **modules
     )
-    return configured and run("build", "cmake", "--build", "--preset", "dev", **modules, **path)
+    return configured and run("build", "cmake", "--build", "--preset", "dev", **modules)
 
 
 def lint(stubs: bool) -> bool:
@@ -45,7 +45,7 @@ def lint(stubs: bool) -> bool:
     cython = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "pydl").rglob("*.p[yx][xd]"))]
     results = [
         python("ruff", "ruff", "check", "pydl", "tests", "bench", ".ci"),
-        run("cython-lint", str(Path(sys.executable).with_name("cython-lint")), *cython),
+        run("cython-lint", "cython-lint", *cython),
         python("mypy", "mypy"),
     ]
     if stubs:
