@@ -87,7 +87,7 @@ def trunc_normal_(
     """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
-            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.",
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_: few draws of N(mean, std²) fall there",
             stacklevel=2,
         )
     low, high = (a - mean) / std, (b - mean) / std

@@ -89,7 +89,7 @@ class SGD(Optimizer):
         if closure is not None:
             with autograd.enable_grad():
                 loss = closure()
-        # Everything is prepared before anything changes: running out of memory leaves parameters and state as they were.
+        # All is prepared before anything changes: running out of memory leaves parameters and state as they were.
         for params, grads, bufs, first, group in [self._prepared(group) for group in self.param_groups]:
             update.sgd(
                 params,

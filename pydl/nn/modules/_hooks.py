@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydl.autograd import Function
+from pydl.nn.modules._registry import HookTable
 from pydl.tensor import Tensor
 
 _ids = itertools.count()
@@ -73,24 +74,22 @@ def add_hook(hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False, *fl
 class GlobalHooks:
     """Hooks that run for every module, before the module's own ones; for debugging and profiling."""
 
-    __slots__ = ("always", "backward", "backward_pre", "buffer_added", "forward", "forward_pre", "module_added",
-                 "parameter_added", "with_kwargs")  # fmt: skip
-
     def __init__(self) -> None:
-        for name in self.__slots__:
-            setattr(self, name, OrderedDict())
+        self._hooked = False
+        self.forward_pre, self.forward = HookTable(self), HookTable(self)
+        self.backward_pre, self.backward = HookTable(self), HookTable(self)
+        self.with_kwargs, self.always = HookTable(), HookTable()
+        self.parameter_added, self.buffer_added, self.module_added = HookTable(), HookTable(), HookTable()
 
 
-EVERY: Any = GlobalHooks()
-# The tables whose being empty lets a call go straight to `forward`; the same objects for the life of the process.
-_every_forward, _every_forward_pre = EVERY.forward, EVERY.forward_pre
-_every_backward, _every_backward_pre = EVERY.backward, EVERY.backward_pre
+EVERY = GlobalHooks()
 
 
 class HookMixin:
     """The part of `Module` that knows hooks."""
 
     forward: Callable[..., Any]
+    _hooked: bool
     _forward_hooks: OrderedDict[int, Callable[..., Any]]
     _forward_hooks_with_kwargs: OrderedDict[int, bool]
     _forward_hooks_always_called: OrderedDict[int, bool]
@@ -136,20 +135,21 @@ class HookMixin:
         return add_hook(self._backward_hooks, hook, prepend)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if (
-            self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-            or _every_forward or _every_forward_pre or _every_backward or _every_backward_pre
-        ):  # fmt: skip
+        if self._hooked or EVERY._hooked:
             return self._call_hooked(args, kwargs)
         return self.forward(*args, **kwargs)
 
     def _call_hooked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        backward = self._backward_hooks or self._backward_pre_hooks or EVERY.backward or EVERY.backward_pre
+        if not (backward or self._forward_hooks or self._forward_pre_hooks or EVERY.forward or EVERY.forward_pre):
+            self._hooked = EVERY._hooked = False  # all hooks were removed
+            return self.forward(*args, **kwargs)
         pending = _always_called(self)
         result = None
         try:
             args, kwargs = _run_pre_hooks(self, args, kwargs)
             gate = None
-            if self._backward_hooks or self._backward_pre_hooks or _every_backward or _every_backward_pre:
+            if backward:
                 gate = BackwardGate(self)
                 args = gate.inputs(args)
             result = self.forward(*args, **kwargs)
@@ -185,7 +185,9 @@ def _always_called(module: Any) -> dict[int, tuple[Callable[..., Any], bool]]:
     return {key: (hook, with_kwargs) for key, hook, with_kwargs in _forward_hooks(module) if key in always}
 
 
-def _run_pre_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _run_pre_hooks(
+    module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     for key, hook in [*EVERY.forward_pre.items(), *module._forward_pre_hooks.items()]:
         if key in module._forward_pre_hooks_with_kwargs:
             result = hook(module, args, kwargs)
@@ -203,7 +205,7 @@ def _run_pre_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 
 class _Watch(Function):
-    """Identity on its tensors; on the way back it hands their gradients to a callable and passes on what that returns."""
+    """Identity on its tensors; on the way back their gradients pass through a callable."""
 
     @staticmethod
     def forward(ctx: Any, watch: Callable[..., Any], *tensors: Tensor) -> Any:
@@ -220,7 +222,7 @@ class _Watch(Function):
 
 
 class BackwardGate:
-    """The backward hooks of one call: an identity node on its inputs and one on its outputs, which see the gradients."""
+    """The backward hooks of one call: identity nodes on its inputs and its outputs, which see the gradients."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
@@ -243,8 +245,8 @@ class BackwardGate:
         single = isinstance(result, Tensor)
         if not single and not isinstance(result, tuple):
             warnings.warn(
-                f"full backward hooks need forward to return a Tensor or a tuple of Tensors, not {type(result).__name__}; "
-                "they do not run for this call",
+                "full backward hooks need forward to return a Tensor or a tuple of Tensors, not "
+                f"{type(result).__name__}: they do not run for this call",
                 stacklevel=4,
             )
             return result

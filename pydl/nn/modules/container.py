@@ -194,10 +194,10 @@ class ModuleList(_Numbered):
                 runs[-1] = (runs[-1][0], i, text)
             else:
                 runs.append((i, i, text))
-        lines = [
-            f"({first}): " + indent(text) if first == last else f"({first}-{last}): {last - first + 1} x " + indent(text)
-            for first, last, text in runs
-        ]
+        lines = []
+        for first, last, text in runs:
+            head = f"({first}): " if first == last else f"({first}-{last}): {last - first + 1} x "
+            lines.append(head + indent(text))
         return frame(self._get_name(), [], lines)
 
 
@@ -266,7 +266,9 @@ class ModuleDict(Module):
 def pairs(source: Any, what: str) -> list[tuple[Any, Any]]:
     """The (key, value) pairs of a mapping or of an iterable of pairs; `what` names the container in errors."""
     if not isinstance(source, Iterable):
-        raise TypeError(f"{what}.update should be called with an iterable of key/value pairs, but got {typename(source)}")
+        raise TypeError(
+            f"{what}.update should be called with an iterable of key/value pairs, but got {typename(source)}"
+        )
     if hasattr(source, "items"):
         return list(source.items())
     result = []

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pydl import autograd
 from pydl.nn.modules import _convert
 from pydl.nn.modules._hooks import EVERY, HookMixin, RemovableHandle, add_hook
-from pydl.nn.modules._registry import Registry
+from pydl.nn.modules._registry import HookTable, Registry
 from pydl.nn.modules._state import StateMixin, _IncompatibleKeys
+from pydl.nn.modules._walk import WalkMixin
 from pydl.nn.parameter import Buffer, Parameter
 from pydl.tensor import Tensor
 
@@ -19,14 +19,14 @@ __all__ = ["Module", "RemovableHandle", "_IncompatibleKeys"]
 
 Self = TypeVar("Self", bound="Module")
 _TABLES = ("_parameters", "_buffers", "_modules")
-_HOOKS = (
-    "_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs",
-    "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
-    "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
+_CALL_HOOKS = ("_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_pre_hooks")
+_OTHER_HOOKS = (
+    "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks_with_kwargs",
+    "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
 )  # fmt: skip
 
 
-class Module(HookMixin, StateMixin, _convert.ConvertMixin):
+class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
     """A function of tensors with state: parameters θ, buffers and submodules; y = forward(x; θ).
 
     A subclass calls `super().__init__()`, assigns its parts as attributes and defines `forward`. Parameters, buffers
@@ -72,7 +72,10 @@ class Module(HookMixin, StateMixin, _convert.ConvertMixin):
         for name in _TABLES:
             state[name] = Registry(self)
         state["_non_persistent_buffers_set"] = set()
-        for name in _HOOKS:
+        state["_hooked"] = False
+        for name in _CALL_HOOKS:
+            state[name] = HookTable(self)
+        for name in _OTHER_HOOKS:
             state[name] = OrderedDict()
         if self.call_super_init:
             super().__init__(*args, **kwargs)
@@ -94,8 +97,8 @@ class Module(HookMixin, StateMixin, _convert.ConvertMixin):
                 )
             if param.grad_fn is not None:
                 raise ValueError(
-                    f"Cannot assign non-leaf Tensor to parameter '{name}'. A parameter is a leaf: for one computed from "
-                    "other tensors, compute it in forward()."
+                    f"Cannot assign non-leaf Tensor to parameter '{name}': a parameter is a leaf. Compute what depends "
+                    "on other tensors in forward()."
                 )
         for hook in EVERY.parameter_added.values():
             other = hook(self, name, param)
@@ -142,7 +145,7 @@ class Module(HookMixin, StateMixin, _convert.ConvertMixin):
         if name not in own and hasattr(self, name):
             raise KeyError(f"attribute '{name}' already exists")
         if "." in name:
-            raise KeyError(f"{kind} name can't contain \".\"" + (f", got: {name}" if kind == "module" else ""))
+            raise KeyError(f'{kind} name can\'t contain "."' + (f", got: {name}" if kind == "module" else ""))
         if name == "":
             raise KeyError(f'{kind} name can\'t be empty string ""')
 
@@ -179,6 +182,8 @@ class Module(HookMixin, StateMixin, _convert.ConvertMixin):
             self._check_replacement(value is None or isinstance(value, Tensor), value, name, "buffer", "Tensor")
             keep = name not in state.get("_non_persistent_buffers_set", ())
             self.register_buffer(name, value, value.persistent if isinstance(value, Buffer) else keep)
+        elif name in _CALL_HOOKS:
+            _set_hooks(self, name, value)
         else:
             object.__setattr__(self, name, value)
 
@@ -209,7 +214,8 @@ class Module(HookMixin, StateMixin, _convert.ConvertMixin):
 
     def __dir__(self) -> list[str]:
         # The numbers under which containers keep their modules cannot be typed as attributes.
-        names = {*dir(type(self)), *self.__dict__, *(name for table in _TABLES for name in self.__dict__.get(table, ()))}
+        state = self.__dict__
+        names = {*dir(type(self)), *state, *(name for table in _TABLES for name in state.get(table, ()))}
         return sorted(name for name in names if not name[:1].isdigit())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -221,126 +227,15 @@ class Module(HookMixin, StateMixin, _convert.ConvertMixin):
             else:
                 self.__dict__[name] = Registry(self, table)
         self.__dict__.setdefault("_non_persistent_buffers_set", set())
-        for name in _HOOKS:
+        self.__dict__.setdefault("_hooked", False)
+        for name in _CALL_HOOKS:
+            hooks = self.__dict__.get(name, {})
+            if isinstance(hooks, HookTable):
+                hooks.adopt(self)
+            else:
+                _set_hooks(self, name, hooks)
+        for name in _OTHER_HOOKS:
             self.__dict__.setdefault(name, OrderedDict())
-
-    # ---- walking -----------------------------------------------------------------------------------------------
-
-    def named_modules(
-        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, depth first, with their dotted names; each once unless told otherwise."""
-        memo = set() if memo is None else memo
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it."""
-        for _, module in self.named_modules():
-            yield module
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly below this one, with their names."""
-        seen = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
-
-    def children(self) -> Iterator[Module]:
-        """The modules directly below this one."""
-        for _, module in self.named_children():
-            yield module
-
-    def _named_members(
-        self,
-        get_members_fn: Callable[[Module], Iterable[tuple[str, Any]]],
-        prefix: str = "",
-        recurse: bool = True,
-        remove_duplicate: bool = True,
-    ) -> Iterator[tuple[str, Any]]:
-        seen = set()
-        own = [(prefix, self)]
-        for module_prefix, module in self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else own:
-            for name, member in get_members_fn(module):
-                if member is not None and id(member) not in seen:
-                    if remove_duplicate:
-                        seen.add(id(member))
-                    yield (f"{module_prefix}.{name}" if module_prefix else name), member
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their dotted names; a shared one once unless told otherwise."""
-        yield from self._named_members(lambda m: m._parameters.items(), prefix, recurse, remove_duplicate)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters, as an optimizer takes them."""
-        for _, param in self.named_parameters(recurse=recurse):
-            yield param
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
-        """The buffers with their dotted names."""
-        yield from self._named_members(lambda m: m._buffers.items(), prefix, recurse, remove_duplicate)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """The buffers."""
-        for _, buffer in self.named_buffers(recurse=recurse):
-            yield buffer
-
-    def get_submodule(self, target: str) -> Module:
-        """The module with this dotted name; the empty name is this module. AttributeError if there is none."""
-        module = self
-        for name in target.split(".") if target else ():
-            if not hasattr(module, name):
-                raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
-            module = getattr(module, name)
-            if not isinstance(module, Module):
-                raise AttributeError(f"`{name}` is not an nn.Module")
-        return module
-
-    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
-        """Puts `module` in the place of the one with this dotted name (a new name only if not `strict`)."""
-        if not target:
-            raise ValueError("Cannot set the submodule without a target name!")
-        if not isinstance(module, Module):
-            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
-        path, _, name = target.rpartition(".")
-        parent = self.get_submodule(path)
-        if strict and not hasattr(parent, name):
-            raise AttributeError(f"{type(parent).__name__} has no attribute `{name}`")
-        if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
-            raise AttributeError(f"`{name}` is not an nn.Module")
-        setattr(parent, name, module)
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter with this dotted name; AttributeError if there is none."""
-        owner, name, found = self._get_member(target)
-        if not isinstance(found, Parameter):
-            raise AttributeError(f"`{name}` is not an nn.Parameter")
-        return found
-
-    def get_buffer(self, target: str) -> Tensor:
-        """The buffer with this dotted name; AttributeError if there is none."""
-        owner, name, found = self._get_member(target)
-        if name not in owner._buffers:
-            raise AttributeError(f"`{name}` is not a buffer")
-        return found
-
-    def _get_member(self, target: str) -> tuple[Module, str, Any]:
-        path, _, name = target.rpartition(".")
-        owner = self.get_submodule(path)
-        if not hasattr(owner, name):
-            raise AttributeError(f"{type(owner).__name__} has no attribute `{name}`")
-        return owner, name, getattr(owner, name)
 
     # ---- modes -------------------------------------------------------------------------------------------------
 
@@ -393,6 +288,12 @@ class Module(HookMixin, StateMixin, _convert.ConvertMixin):
         lines = extra.split("\n") if extra else []
         children = [f"({name}): " + indent(repr(module)) for name, module in self._modules.items()]
         return frame(self._get_name(), lines, children)
+
+
+def _set_hooks(module: Module, name: str, hooks: dict[int, Any]) -> None:
+    """Makes `hooks` the module's table of that name."""
+    module.__dict__[name] = HookTable(module)
+    module.__dict__[name].update(hooks)
 
 
 def indent(text: str, n_spaces: int = 2) -> str:

@@ -109,9 +109,7 @@ def clip_grad_norm_(
     return total
 
 
-def clip_grad_value_(
-    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
-) -> None:
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """g ← min(max(g, −clip_value), clip_value), elementwise and in place. Source: torch.nn.utils.clip_grad_value_.
 
     Example:

@@ -69,8 +69,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
             return type(first)(*columns) if hasattr(first, "_fields") else columns
         return _rebuilt_sequence(first, columns)
     raise TypeError(
-        "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; "
-        f"found {type(first)}"
+        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}"
     )
 
 

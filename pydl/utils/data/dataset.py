@@ -100,8 +100,9 @@ class StackDataset(Dataset[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
-            raise ValueError("Supported either ``tuple``- (via ``args``) or``dict``- (via ``kwargs``) like input/output, "
-                             "but both types are given.")  # fmt: skip
+            raise ValueError(
+                "StackDataset: give datasets as arguments (samples are tuples) or by name (dicts), not both"
+            )
         parts = args or tuple(kwargs.values())
         if not parts:
             raise ValueError("At least one dataset should be passed")
@@ -215,9 +216,7 @@ class Subset(Dataset[T]):
         return len(self.indices)
 
 
-def random_split(
-    dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None
-) -> list[Subset[Any]]:
+def random_split(dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None) -> list[Subset[Any]]:
     """Divides a data set at random into parts of the given lengths, or of the given shares of the whole.
 
     Errors: ValueError if lengths do not add up to len(dataset), or shares exceed 1.
