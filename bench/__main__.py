@@ -82,7 +82,8 @@ def main() -> int:
     """Run the command; 1 where pydl failed a row, 0 otherwise."""
     a = arguments()
     if a.read:
-        records = report.last_run(a.read)
+        parts = a.rows.split(",")
+        records = [r for r in report.last_run(a.read) if any(part in r["row"] for part in parts)]
     else:
         with tempfile.TemporaryDirectory(prefix="pydl-bench-") as folder:
             records = run(a, Path(folder))
