@@ -44,7 +44,7 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.detach(), self.requires_grad), self.__dict__ or None
+        return _rebuild, (type(self), self.detach(), self.requires_grad, self.__dict__)
 
 
 class Buffer(Tensor):
@@ -80,7 +80,7 @@ class Buffer(Tensor):
         return result
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.detach(), self.requires_grad), self.__dict__
+        return _rebuild, (type(self), self.detach(), self.requires_grad, self.__dict__)
 
 
 def _own(cls: type, data: Tensor | None, requires_grad: bool) -> Any:
@@ -101,6 +101,8 @@ def _copy_extras(source: Any, result: Any, memo: dict[int, Any]) -> None:
         result.__dict__[key] = deepcopy(value, memo)
 
 
-def _rebuild(cls: type, data: Tensor, requires_grad: bool) -> Any:
+def _rebuild(cls: type, data: Tensor, requires_grad: bool, extras: dict[str, Any]) -> Any:
     """Inverse of `__reduce_ex__`."""
-    return _own(cls, data, requires_grad)
+    result = _own(cls, data, requires_grad)
+    result.__dict__.update(extras)
+    return result

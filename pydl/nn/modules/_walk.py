@@ -123,7 +123,7 @@ class WalkMixin:
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer with this dotted name; AttributeError if there is none."""
-        owner, name, _ = self._get_member(target)
+        owner, name, found = self._get_member(target)
         if name not in owner._buffers:
             raise AttributeError(f"`{name}` is not a buffer")
         return found

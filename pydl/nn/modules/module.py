@@ -126,14 +126,17 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{_convert.typename(module)} is not a Module subclass")
         self._check_name("module", "_modules", name)
-        for hook in EVERY.module_added.values():
-            other = hook(self, name, module)
-            module = module if other is None else other
-        self._modules[name] = module
+        self._put_module(name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Alias of `add_module`."""
         self.add_module(name, module)
+
+    def _put_module(self, name: str, module: Module | None) -> None:
+        for hook in EVERY.module_added.values():
+            other = hook(self, name, module)
+            module = module if other is None else other
+        self._modules[name] = module
 
     def _check_name(self, kind: str, table: str, name: Any) -> None:
         own = self.__dict__.get(table)
@@ -166,7 +169,7 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             self._make_room(name, "module", "_parameters", "_buffers")
-            self.add_module(name, value)
+            self._put_module(name, value)
         elif name in _TABLES and name in state:
             state[name].release(self)
             state[name] = Registry(self, value)
@@ -175,7 +178,7 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
             self.register_parameter(name, None)
         elif name in state.get("_modules", ()):
             self._check_replacement(value is None, value, name, "child module", "nn.Module")
-            self.add_module(name, None)
+            self._put_module(name, None)
         elif isinstance(value, Buffer) or name in state.get("_buffers", ()):
             if name not in state.get("_buffers", ()):
                 self._make_room(name, "buffer")
