@@ -14,7 +14,6 @@
 
 enum { CHUNK = 256 }; /* elements in a stack buffer; a multiple of LANES on every ISA */
 
-typedef int8_t vbyte __attribute__((vector_size(VBYTES / sizeof(real))));
 typedef vreal unary_op(vreal x);
 typedef vreal binary_op(vreal a, vreal b);
 typedef vint compare_op(vreal a, vreal b);
@@ -88,34 +87,11 @@ INLINE void binary_any(binary_op *f, const real *a, ptrdiff_t sa, const real *b,
 
 /* --- comparisons and masks ----------------------------------------------------------------------------------------------- */
 
-INLINE void store_mask(uint8_t *c, vint m, ptrdiff_t n) {
-    const vbyte bytes = __builtin_convertvector(m, vbyte) & 1;
-    if (n >= LANES) {
-        memcpy(c, &bytes, sizeof bytes);
-    } else {
-        int8_t lane[LANES];
-        memcpy(lane, &bytes, sizeof bytes);
-        for (ptrdiff_t k = 0; k < n; k++) c[k] = (uint8_t)lane[k];
-    }
-}
-
-INLINE vint load_mask(const uint8_t *m, ptrdiff_t n) {
-    vbyte bytes = {0};
-    if (n >= LANES) {
-        memcpy(&bytes, m, sizeof bytes);
-    } else {
-        int8_t lane[LANES] = {0};
-        for (ptrdiff_t k = 0; k < n; k++) lane[k] = (int8_t)m[k];
-        memcpy(&bytes, lane, sizeof bytes);
-    }
-    return __builtin_convertvector(bytes, vint) != 0;
-}
-
 INLINE void compare_run(compare_op *f, const real *a, ptrdiff_t sa, const real *b, ptrdiff_t sb, uint8_t *c, ptrdiff_t n) {
     ptrdiff_t i = 0;
     if (n <= 0) return;
-    for (; i + LANES <= n; i += LANES) store_mask(c + i, f(operand(a, sa, i, LANES), operand(b, sb, i, LANES)), LANES);
-    if (i < n) store_mask(c + i, f(operand(a, sa, i, n - i), operand(b, sb, i, n - i)), n - i);
+    for (; i + LANES <= n; i += LANES) mask_store_upto(c + i, f(operand(a, sa, i, LANES), operand(b, sb, i, LANES)), LANES);
+    if (i < n) mask_store_upto(c + i, f(operand(a, sa, i, n - i), operand(b, sb, i, n - i)), n - i);
 }
 
 INLINE void compare_any(compare_op *f, const real *a, ptrdiff_t sa, const real *b, ptrdiff_t sb, uint8_t *c, ptrdiff_t sc,
@@ -242,7 +218,7 @@ static void where(const uint8_t *mask, ptrdiff_t sm, const void *a_, ptrdiff_t s
         }
         real *target = sc == 1 ? c + i : out;
         for (ptrdiff_t k = 0; k < m; k += LANES)
-            vstore_upto(target + k, vselect(load_mask(pm + k, m - k), vload_upto(pa + k, m - k), vload_upto(pb + k, m - k)), m - k);
+            vstore_upto(target + k, vselect(mask_load_upto(pm + k, m - k), vload_upto(pa + k, m - k), vload_upto(pb + k, m - k)), m - k);
         if (sc != 1) scatter(out, c, sc, i, m);
     }
 }

@@ -4,6 +4,9 @@
 #include "simd.h"
 #include "vmath.h"
 #include "eltwise.h"
+#include "reduce.h"
+#include "softmax.h"
+#include "update.h"
 #include "brgemm.h"
 #include "pack.h"
 #include "gemv.h"
@@ -33,6 +36,20 @@ const pydl_kernels PYDL_TABLE = {
     .clamp = clamp,
     .where = where,
     .fill = fill,
+    .sum_rows = sum_each_row,
+    .sum_cols = sum_each_column,
+    .max_rows = max_rows,
+    .min_rows = min_rows,
+    .max_cols = max_cols,
+    .min_cols = min_cols,
+    .softmax_rows = softmax_rows,
+    .log_softmax_rows = log_softmax_rows,
+    .softmax_rows_bwd = softmax_rows_bwd,
+    .log_softmax_rows_bwd = log_softmax_rows_bwd,
+    .target_check = target_check,
+    .cross_entropy_rows = cross_entropy_rows,
+    .cross_entropy_rows_bwd = cross_entropy_rows_bwd,
+    .sgd = sgd,
     .gemm_mr = MR,
     .gemm_nr = NR,
     .gemm_kc = KC,

@@ -31,9 +31,17 @@ enum { PYDL_COMPARE(PYDL_ENUM_COMPARE) PYDL_N_COMPARE };
 typedef void pydl_unary_fn(const void *x, ptrdiff_t sx, void *y, ptrdiff_t sy, ptrdiff_t n);
 typedef void pydl_binary_fn(const void *a, ptrdiff_t sa, const void *b, ptrdiff_t sb, void *c, ptrdiff_t sc, ptrdiff_t n);
 typedef void pydl_compare_fn(const void *a, ptrdiff_t sa, const void *b, ptrdiff_t sb, uint8_t *c, ptrdiff_t sc, ptrdiff_t n);
+typedef void pydl_extreme_fn(const void *x, ptrdiff_t ldx, ptrdiff_t a, ptrdiff_t b, void *values, int64_t *indices);
+
+typedef struct pydl_sgd {
+    double lr, momentum, dampening, weight_decay;
+    int nesterov, maximize, first; /* first: the momentum buffer is not yet filled */
+} pydl_sgd;
 
 /* The entries that are not in the arrays above, by field name; each field of the table stands here, so that a test can find it. */
 #define PYDL_SINGLE(X) X(add_scaled) X(clamp) X(where) X(fill) X(fma_chains) \
+    X(sum_rows) X(sum_cols) X(max_rows) X(min_rows) X(max_cols) X(min_cols) X(softmax_rows) X(log_softmax_rows) \
+    X(softmax_rows_bwd) X(log_softmax_rows_bwd) X(target_check) X(cross_entropy_rows) X(cross_entropy_rows_bwd) X(sgd) \
     X(gemm_block) X(pack_b) X(pack_a) X(gemm_store_transposed) X(gemv_dot) X(gemv_sum)
 
 /* flags of the GEMM kernels: add to C; relu at the end; B's panels may be read behind column n (pack_b's may) */
@@ -57,11 +65,34 @@ typedef struct pydl_kernels {
                   ptrdiff_t n);
     void (*fill)(void *y, ptrdiff_t sy, double value, ptrdiff_t n);
 
-    /* reductions (reduce.h) */
+    /* reductions (reduce.h) of rows × n or n × cols elements, rows ldx apart; outputs contiguous, never aliasing x.
+       y[r] = Σ_i x[r][i]; y[j] = Σ_i x[i][j]; the order of additions depends on n alone, the error grows with log n */
+    void (*sum_rows)(const void *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t n, void *y);
+    void (*sum_cols)(const void *x, ptrdiff_t ldx, ptrdiff_t n, ptrdiff_t cols, void *y);
+    /* (x, ldx, rows, n, …) and (x, ldx, n, cols, …), n ≥ 1: values and (unless NULL) first indices; NaN wins */
+    pydl_extreme_fn *max_rows, *min_rows, *max_cols, *min_cols;
 
-    /* softmax and cross-entropy (softmax.h) */
+    /* softmax and cross-entropy (softmax.h) over rows of n ≥ 1 contiguous elements; y may be exactly x, dx exactly dy, y or e */
+    void (*softmax_rows)(const void *x, ptrdiff_t ldx, void *y, ptrdiff_t ldy, ptrdiff_t rows, ptrdiff_t n);
+    void (*log_softmax_rows)(const void *x, ptrdiff_t ldx, void *y, ptrdiff_t ldy, ptrdiff_t rows, ptrdiff_t n);
+    void (*softmax_rows_bwd)(const void *dy, ptrdiff_t lddy, const void *y, ptrdiff_t ldy, void *dx, ptrdiff_t lddx, ptrdiff_t rows,
+                             ptrdiff_t n);
+    void (*log_softmax_rows_bwd)(const void *dy, ptrdiff_t lddy, const void *y, ptrdiff_t ldy, void *dx, ptrdiff_t lddx,
+                                 ptrdiff_t rows, ptrdiff_t n);
+    /* first r < rows whose target[r·st] is neither `ignore` nor in [0, classes), else -1; to be asked before the next two */
+    ptrdiff_t (*target_check)(const int64_t *target, ptrdiff_t st, ptrdiff_t rows, int64_t classes, int64_t ignore);
+    /* loss[rows]; row_weight[rows]: weight[target], 1 if weight is NULL, 0 where ignored; for the backward pass (each may be NULL)
+       e[r·lde + c] = exp(x − max of the row) and its sum[rows]. weight[n] or NULL; 0 ≤ smoothing ≤ 1 */
+    void (*cross_entropy_rows)(const void *x, ptrdiff_t ldx, const int64_t *target, ptrdiff_t st, ptrdiff_t rows, ptrdiff_t n,
+                               const void *weight, int64_t ignore, double smoothing, void *loss, void *row_weight, void *e,
+                               ptrdiff_t lde, void *sum);
+    /* dx = ∂loss[r]/∂x · g[r·sg]; rows ignored become 0 */
+    void (*cross_entropy_rows_bwd)(const void *e, ptrdiff_t lde, const void *sum, const int64_t *target, ptrdiff_t st, ptrdiff_t rows,
+                                   ptrdiff_t n, const void *weight, int64_t ignore, double smoothing, const void *g, ptrdiff_t sg,
+                                   void *dx, ptrdiff_t lddx);
 
-    /* optimizers (update.h) */
+    /* optimizers (update.h): one step in place over n contiguous elements; buf NULL without momentum; nothing overlaps */
+    void (*sgd)(void *p, const void *g, void *buf, const pydl_sgd *h, ptrdiff_t n);
 
     /* batch-reduce GEMM micro-kernels and packing (brgemm.h, pack.h, gemv.h); outputs never alias an input.
        Register tile mr × nr; block sizes for the caches: kc (k per accumulator chain), mc (rows of packed A in L2), nc (columns) */

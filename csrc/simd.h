@@ -12,6 +12,9 @@
  *   vfma(a, b, c)           a*b + c, one rounding where the ISA has FMA. Always write it so: whether gcc contracts a plain a*b + c
  *                           depends on what surrounds it (an invariant a*b leaves the loop), and then equal inputs differ in bits
  *   vsqrt(a)                correctly rounded
+ *   vsum(a)                 sum of the lanes, as a balanced tree;  vlargest(a) largest lane (any lane where one is NaN)
+ *   vany(m)                 whether any lane of a comparison holds
+ *   mask_load/mask_store    LANES bytes as a comparison (not 0) and back (0 or 1); _upto as below
  */
 #ifndef PYDL_SIMD_H
 #define PYDL_SIMD_H
@@ -43,7 +46,8 @@ typedef uint32_t ureal;
 #else
 #define VBYTES 16
 #endif
-#define LANES ((ptrdiff_t)(VBYTES / sizeof(real)))
+#define LANE_COUNT (VBYTES / (PYDL_F64 ? 8 : 4)) /* for the preprocessor */
+#define LANES ((ptrdiff_t)LANE_COUNT)
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -145,11 +149,120 @@ INLINE vreal vfma(vreal a, vreal b, vreal c) { return a * b + c; }
 #endif
 #endif
 
+/* VSWAPS(X) calls X(indices) for lanes i ^ LANES/2, ..., i ^ 2, i ^ 1: after each step every lane holds the fold of twice as many. */
+#if LANE_COUNT == 2
+#define VSWAPS(X) X(1, 0)
+#elif LANE_COUNT == 4
+#define VSWAPS(X) X(2, 3, 0, 1) X(1, 0, 3, 2)
+#elif LANE_COUNT == 8
+#define VSWAPS(X) X(4, 5, 6, 7, 0, 1, 2, 3) X(2, 3, 0, 1, 6, 7, 4, 5) X(1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define VSWAPS(X)                                           \
+    X(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    X(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    X(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    X(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#endif
+#define VSUM_STEP(...) v += __builtin_shufflevector(v, v, __VA_ARGS__);
+#define VLARGEST_STEP(...) v = vmax(v, __builtin_shufflevector(v, v, __VA_ARGS__));
+#define VANY_STEP(...) m |= __builtin_shufflevector(m, m, __VA_ARGS__);
+INLINE real vsum(vreal v) {
+    VSWAPS(VSUM_STEP)
+    return v[0];
+}
+INLINE real vlargest(vreal v) {
+    VSWAPS(VLARGEST_STEP)
+    return v[0];
+}
+INLINE int vany(vint m) {
+    VSWAPS(VANY_STEP)
+    return m[0] != 0;
+}
+
+INLINE vint vlane_index(void) {
+    vint index;
+    for (ireal i = 0; i < LANES; i++) index[i] = i;
+    return index;
+}
+
+/* --- masks in memory: one byte a lane ------------------------------------------------------------------------------------- */
+
+#if defined(PYDL_ISA_AVX512)
+INLINE vint mask_load(const uint8_t *p) {
+    __m128i bytes = _mm_setzero_si128();
+    memcpy(&bytes, p, LANE_COUNT);
+#if PYDL_F64
+    return (vint)_mm512_movm_epi64((__mmask8)_mm_test_epi8_mask(bytes, bytes));
+#else
+    return (vint)_mm512_movm_epi32(_mm_test_epi8_mask(bytes, bytes));
+#endif
+}
+INLINE void mask_store(uint8_t *p, vint m) {
+#if PYDL_F64
+    const __m128i bytes = _mm_maskz_set1_epi8(_mm512_movepi64_mask((__m512i)m), 1);
+#else
+    const __m128i bytes = _mm_maskz_set1_epi8(_mm512_movepi32_mask((__m512i)m), 1);
+#endif
+    memcpy(p, &bytes, LANE_COUNT);
+}
+#elif defined(__SSE2__)
+/* Lanes are 0 or -1: each signed pack halves their width, and a 64-bit lane is two equal 32-bit ones. */
+INLINE void mask_store(uint8_t *p, vint m) {
+#if defined(PYDL_ISA_AVX2)
+    __m128i v = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)m), _mm256_extracti128_si256((__m256i)m, 1));
+#else
+    __m128i v = _mm_packs_epi32((__m128i)m, (__m128i)m);
+#endif
+    if (PYDL_F64) v = _mm_packs_epi32(v, v);
+    v = _mm_and_si128(_mm_packs_epi16(v, v), _mm_set1_epi8(1));
+    memcpy(p, &v, LANE_COUNT);
+}
+/* Bytes repeated to the width of a lane. */
+INLINE vint mask_load(const uint8_t *p) {
+    __m128i v = _mm_setzero_si128();
+    memcpy(&v, p, LANE_COUNT);
+    v = _mm_cmpeq_epi8(v, _mm_setzero_si128());
+#if defined(PYDL_ISA_AVX2)
+    return ~(PYDL_F64 ? (vint)_mm256_cvtepi8_epi64(v) : (vint)_mm256_cvtepi8_epi32(v));
+#else
+    v = _mm_unpacklo_epi8(v, v);
+    v = _mm_unpacklo_epi16(v, v);
+    return ~(vint)(PYDL_F64 ? _mm_unpacklo_epi32(v, v) : v);
+#endif
+}
+#else
+typedef int8_t vbyte __attribute__((vector_size(LANE_COUNT)));
+INLINE vint mask_load(const uint8_t *p) {
+    vbyte bytes;
+    memcpy(&bytes, p, LANE_COUNT);
+    return __builtin_convertvector(bytes, vint) != 0;
+}
+INLINE void mask_store(uint8_t *p, vint m) {
+    const vbyte bytes = __builtin_convertvector(m, vbyte) & 1;
+    memcpy(p, &bytes, LANE_COUNT);
+}
+#endif
+
 /* n < LANES loads and stores a partial vector, n >= LANES a full one: the tail computes exactly as the body does. */
 INLINE vreal vload_upto(const real *p, ptrdiff_t n) { return n >= LANES ? vload(p) : vload_n(p, n); }
 INLINE void vstore_upto(real *p, vreal v, ptrdiff_t n) {
     if (n >= LANES) vstore(p, v);
     else vstore_n(p, v, n);
+}
+INLINE vint mask_load_upto(const uint8_t *p, ptrdiff_t n) {
+    if (n >= LANES) return mask_load(p);
+    uint8_t lanes[LANE_COUNT] = {0};
+    for (ptrdiff_t i = 0; i < n; i++) lanes[i] = p[i];
+    return mask_load(lanes);
+}
+INLINE void mask_store_upto(uint8_t *p, vint m, ptrdiff_t n) {
+    if (n >= LANES) {
+        mask_store(p, m);
+    } else {
+        uint8_t lanes[LANE_COUNT];
+        mask_store(lanes, m);
+        for (ptrdiff_t i = 0; i < n; i++) p[i] = lanes[i];
+    }
 }
 
 #endif

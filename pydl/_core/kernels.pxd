@@ -11,29 +11,50 @@ cdef extern from "kernels.h" nogil:
         PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, PYDL_GEMM_PADDED
         PYDL_B_tanh_bwd, PYDL_B_sigmoid_bwd, PYDL_B_relu_bwd, PYDL_N_BINARY
         PYDL_C_eq, PYDL_C_ne, PYDL_C_lt, PYDL_C_le, PYDL_C_gt, PYDL_C_ge, PYDL_N_COMPARE
-    ctypedef void pydl_unary_fn(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept
-    ctypedef void pydl_binary_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept
-    ctypedef void pydl_compare_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, uint8_t*, ptrdiff_t, ptrdiff_t) noexcept
+    ctypedef void pydl_unary_fn(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
+    ctypedef void pydl_binary_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
+    ctypedef void pydl_compare_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, uint8_t*, ptrdiff_t, ptrdiff_t) noexcept nogil
+    ctypedef void pydl_extreme_fn(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, int64_t*) noexcept nogil
+    ctypedef struct pydl_sgd:
+        double lr, momentum, dampening, weight_decay
+        int nesterov, maximize, first
     ctypedef struct pydl_kernels:
         const char* isa
         ptrdiff_t lanes
         pydl_unary_fn** unary
         pydl_binary_fn** binary
         pydl_compare_fn** compare
-        void (*add_scaled)(const void*, ptrdiff_t, const void*, ptrdiff_t, double, void*, ptrdiff_t, ptrdiff_t) noexcept
-        void (*clamp)(const void*, ptrdiff_t, double, double, void*, ptrdiff_t, ptrdiff_t) noexcept
-        void (*where)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept
-        void (*fill)(void*, ptrdiff_t, double, ptrdiff_t) noexcept
+        void (*add_scaled)(const void*, ptrdiff_t, const void*, ptrdiff_t, double, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*clamp)(const void*, ptrdiff_t, double, double, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*where)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*fill)(void*, ptrdiff_t, double, ptrdiff_t) noexcept nogil
+        void (*sum_rows)(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
+        void (*sum_cols)(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
+        pydl_extreme_fn* max_rows
+        pydl_extreme_fn* min_rows
+        pydl_extreme_fn* max_cols
+        pydl_extreme_fn* min_cols
+        void (*softmax_rows)(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*log_softmax_rows)(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*softmax_rows_bwd)(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*log_softmax_rows_bwd)(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t,
+                                     ptrdiff_t) noexcept nogil
+        ptrdiff_t (*target_check)(const int64_t*, ptrdiff_t, ptrdiff_t, int64_t, int64_t) noexcept nogil
+        void (*cross_entropy_rows)(const void*, ptrdiff_t, const int64_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, int64_t,
+                                   double, void*, void*, void*, ptrdiff_t, void*) noexcept nogil
+        void (*cross_entropy_rows_bwd)(const void*, ptrdiff_t, const void*, const int64_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                                       const void*, int64_t, double, const void*, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
+        void (*sgd)(void*, const void*, void*, const pydl_sgd*, ptrdiff_t) noexcept nogil
         ptrdiff_t gemm_mr, gemm_nr, gemm_kc, gemm_mc, gemm_nc
         void (*gemm_block)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                           const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept
-        void (*pack_b)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept
-        void (*pack_a)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept
-        void (*gemm_store_transposed)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept
+                           const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept nogil
+        void (*pack_b)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
+        void (*pack_a)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
+        void (*gemm_store_transposed)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept nogil
         void (*gemv_dot)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, void*, ptrdiff_t, const void*, ptrdiff_t,
-                         int) noexcept
+                         int) noexcept nogil
         void (*gemv_sum)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*,
-                         ptrdiff_t, int) noexcept
+                         ptrdiff_t, int) noexcept nogil
         double (*fma_chains)(ptrdiff_t, void*) noexcept nogil
 
 cdef const pydl_kernels* table(int f64) noexcept nogil
