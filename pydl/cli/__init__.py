@@ -24,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments = ["train", "digits", *arguments]
     try:
-        options = _parser().parse_args(arguments)
+        try:
+            options = _parser().parse_args(arguments)
+        except SystemExit as end:  # argparse after --help and --version
+            return int(end.code or 0)
         return int(options.command(options))
     except Refusal as refusal:
         print(f"{refusal.prefix}: {refusal}", file=sys.stderr)

@@ -81,7 +81,7 @@ def _index() -> list[str]:
     for module in PUBLIC:
         found = _find(tuple(module.split("."))) if module else pydl
         if isinstance(found, ModuleType):
-            public = getattr(found, "__all__", None) or [n for n in dir(found) if not n.startswith("_")]
+            public = [n for n in getattr(found, "__all__", dir(found)) if not n.startswith("_")]
             result += [f"{module}.{name}" if module else name for name in public]
     result += [f"Tensor.{name}" for name in dir(pydl.Tensor) if not name.startswith("_")]
     return [name for name in result if name not in OWN]

@@ -21,8 +21,8 @@ from pydl.utils.data import DataLoader, TensorDataset
 
 __all__ = ["Clock", "Diverged", "Epoch", "Result", "train"]
 
-HIDDEN = (256, 128)
-MOMENTUM, WEIGHT_DECAY, LABEL_SMOOTHING = 0.9, 5e-4, 0.1
+HIDDEN = (512, 256)
+MOMENTUM, WEIGHT_DECAY, LABEL_SMOOTHING = 0.9, 5e-4, 0.2
 SIZES = (64, *HIDDEN, CLASSES)
 
 

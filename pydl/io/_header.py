@@ -43,6 +43,8 @@ PT_ADVICE = (
 class SafetensorError(ValueError):
     """A file that is not a sound safetensors file, or holds what pydl cannot represent."""
 
+    __module__ = "pydl.io.safetensors"  # where it is public
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -123,7 +123,7 @@ def load(data: bytes) -> dict[str, Tensor]:
         >>> safetensors.load(b"12")
         Traceback (most recent call last):
         ...
-        pydl.io._header.SafetensorError: only 2 bytes: a safetensors file has at least 8
+        pydl.io.safetensors.SafetensorError: only 2 bytes: a safetensors file has at least 8
     """
     return load_with_metadata(data)[0]
 
