@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The exceptions of pydl that are not Python's own."""
 
-__all__ = ["ShapeError"]
+__all__ = ["IndexRangeError", "ShapeError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -11,4 +11,11 @@ class ShapeError(ValueError, RuntimeError):
     The text says the operation, what is wrong, and both shapes:
 
         linear: x has 4 features (x (3, 4)) but weight takes 6 (weight (5, 6))
+    """
+
+
+class IndexRangeError(IndexError, RuntimeError):
+    """An index outside of the tensor; the text names the value.
+
+    PyTorch raises IndexError in some operations and RuntimeError in others (gather, scatter, one_hot); both work here.
     """

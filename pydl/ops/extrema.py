@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Largest and smallest elements: max, min, amax, amin, argmax, argmin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pydl._core.errors import IndexRangeError
+from pydl._core.tape import TensorBase, wrap
+from pydl.ops import _results
+from pydl.ops._arrays import Array, dense
+from pydl.ops._checks import dim_arg, dims_arg, tensor_arg
+from pydl.ops._declare import composite, op
+from pydl.ops.gathering import gather
+
+if TYPE_CHECKING:
+    from pydl.tensor import Tensor
+
+__all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]
+
+Dims = int | Iterable[int]
+
+
+def _check_reduce(input: Tensor, dim: Any, op_name: str) -> tuple[int, ...]:
+    """The dims, none of which may be empty unless the result is too."""
+    tensor_arg(input, op_name, "input")
+    shape = input.array.shape
+    dims = dims_arg(dim, len(shape), op_name)
+    if input.array.size == 0:
+        for d in dims:
+            if shape[d] == 0:
+                raise IndexRangeError(f"{op_name}(): Expected reduction dim {d} to have non-zero size.")
+    return dims
+
+
+def _shared_among_ties(ctx: Any, dy: Tensor) -> Tensor:
+    """dx = dy at the elements that equal the extreme one, divided by their number."""
+    x, y = ctx.saved
+    if not ctx.keepdim:
+        for d in ctx.dims:
+            dy, y = dy.unsqueeze(d), y.unsqueeze(d)
+    ties = (x == y).to(dy.dtype)
+    return ties * (dy / ties.sum(ctx.dims, keepdim=True))
+
+
+@op
+class amax:
+    """y = the largest elements along the dims (all of them by default); NaN if there is one.
+
+    Shapes: x without the dims, or with size 1 there (`keepdim`).
+    Gradient: dy shared evenly among equal largest elements.
+    Errors: IndexError for an empty dim. Source: torch.amax.
+
+    Example:
+        >>> import pydl
+        >>> pydl.amax(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
+        tensor([5., 7.])
+    """
+
+    def check(input: Tensor, dim: Dims = (), keepdim: bool = False) -> tuple[Any, ...]:
+        return input, _check_reduce(input, dim, "amax"), keepdim
+
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+        y = dense(np.max(x.array, axis=dims, keepdims=keepdim))
+        ctx.save(x, y)
+        ctx.dims, ctx.keepdim = dims, keepdim
+        return y
+
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        return _shared_among_ties(ctx, dy)
+
+
+@op
+class amin:
+    """y = the smallest elements along the dims (all of them by default); NaN if there is one.
+
+    Shapes: x without the dims, or with size 1 there (`keepdim`).
+    Gradient: dy shared evenly among equal smallest elements.
+    Errors: IndexError for an empty dim. Source: torch.amin.
+
+    Example:
+        >>> import pydl
+        >>> pydl.amin(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
+        tensor([1., 2.])
+    """
+
+    def check(input: Tensor, dim: Dims = (), keepdim: bool = False) -> tuple[Any, ...]:
+        return input, _check_reduce(input, dim, "amin"), keepdim
+
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
+        y = dense(np.min(x.array, axis=dims, keepdims=keepdim))
+        ctx.save(x, y)
+        ctx.dims, ctx.keepdim = dims, keepdim
+        return y
+
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        return _shared_among_ties(ctx, dy)
+
+
+def _arg(input: Tensor, dim: int | None, keepdim: bool, op_name: str, find: Any) -> Tensor:
+    tensor_arg(input, op_name, "input")
+    a: Array = input.array
+    if a.dtype == np.bool_:
+        raise NotImplementedError(f"{op_name}: not implemented for bool")
+    if dim is None:
+        if a.size == 0:
+            raise IndexError(f"{op_name}(): Expected reduction dim to be specified for input.numel() == 0.")
+        found = np.asarray(find(a.reshape(-1)), np.int64)
+        return wrap(found.reshape((1,) * a.ndim) if keepdim else found)
+    d = dim_arg(dim, a.ndim, op_name)
+    if a.ndim == 0:
+        return wrap(np.zeros((), np.int64))
+    _check_reduce(input, d, op_name)
+    return dense(np.asarray(find(a, axis=d, keepdims=keepdim), np.int64))
+
+
+@composite(differentiable=False)
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the largest element along `dim`, or of the flattened tensor; of equal ones the first.
+
+    A NaN counts as the largest. Shapes: int64. Errors: IndexError for an empty dim. Source: torch.argmax.
+
+    Example:
+        >>> import pydl
+        >>> pydl.argmax(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
+        tensor([1, 0])
+    """
+    return _arg(input, dim, keepdim, "argmax", np.argmax)
+
+
+@composite(differentiable=False)
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the smallest element along `dim`, or of the flattened tensor; of equal ones the first.
+
+    A NaN counts as the smallest. Shapes: int64. Errors: IndexError for an empty dim. Source: torch.argmin.
+
+    Example:
+        >>> import pydl
+        >>> pydl.argmin(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
+        tensor([0, 1])
+    """
+    return _arg(input, dim, keepdim, "argmin", np.argmin)
+
+
+def _with_places(input: Tensor, dim: int, keepdim: bool, op_name: str, find: Any) -> tuple[Tensor, Tensor]:
+    """(values, indices) along one dim; the gradient goes to the chosen element alone."""
+    d = dim_arg(dim, input.array.ndim, op_name)
+    if input.array.ndim == 0:
+        return input.clone(), wrap(np.zeros((), np.int64))
+    _check_reduce(input, d, op_name)
+    places = dense(find(input.array, axis=d, keepdims=True))
+    values = gather(input, d, places)
+    return (values, places) if keepdim else (values.squeeze(d), places.squeeze(d))
+
+
+@composite
+def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
+    """The largest element; with `dim` (values, indices) along it; with another tensor `maximum` of the two.
+
+    Gradient: without `dim` dy shared evenly among equal largest elements; with `dim` dy at the chosen ones.
+    Errors: RuntimeError for an empty tensor, IndexError for an empty or wrong dim. Source: torch.max.
+
+    Example:
+        >>> import pydl
+        >>> x = pydl.tensor([[1., 5.], [7., 2.]])
+        >>> pydl.max(x), pydl.max(x, 1).indices
+        (tensor(7.), tensor([1, 0]))
+    """
+    tensor_arg(input, "max", "input")
+    other = dim if isinstance(dim, TensorBase) else other
+    if other is not None:
+        return input.maximum(other)
+    if dim is None:
+        _check_not_empty(input, "max")
+        return amax(input, ())
+    return _results.max(*_with_places(input, dim, keepdim, "max", np.argmax))
+
+
+@composite
+def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
+    """The smallest element; with `dim` (values, indices) along it; with another tensor `minimum` of the two.
+
+    Gradient: without `dim` dy shared evenly among equal smallest elements; with `dim` dy at the chosen ones.
+    Errors: RuntimeError for an empty tensor, IndexError for an empty or wrong dim. Source: torch.min.
+
+    Example:
+        >>> import pydl
+        >>> x = pydl.tensor([[1., 5.], [7., 2.]])
+        >>> pydl.min(x), pydl.min(x, 1).indices
+        (tensor(1.), tensor([0, 1]))
+    """
+    tensor_arg(input, "min", "input")
+    other = dim if isinstance(dim, TensorBase) else other
+    if other is not None:
+        return input.minimum(other)
+    if dim is None:
+        _check_not_empty(input, "min")
+        return amin(input, ())
+    return _results.min(*_with_places(input, dim, keepdim, "min", np.argmin))
+
+
+def _check_not_empty(input: Tensor, op_name: str) -> None:
+    if input.array.size == 0:
+        raise RuntimeError(
+            f"{op_name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+
+
+@composite
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """(amin, amax) along `dim`, or of all elements. Gradient and errors: as `amin`. Source: torch.aminmax."""
+    dims: Dims = () if dim is None else dim
+    return amin(input, dims, keepdim), amax(input, dims, keepdim)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Losses between numbers: squared, absolute, Huber's."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from pydl._core.errors import ShapeError
+from pydl.ops._checks import broadcast_shape, reduction_arg, tensor_arg
+from pydl.ops._declare import composite, op
+
+if TYPE_CHECKING:
+    from pydl.tensor import Tensor
+
+__all__ = ["huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss"]
+
+
+def _check_pair(input: Tensor, target: Tensor, op_name: str) -> tuple[int, ...]:
+    """The common shape of both; different shapes are a warning."""
+    tensor_arg(input, op_name, "input")
+    tensor_arg(target, op_name, "target")
+    shape: tuple[int, ...] = input.array.shape
+    if shape == target.array.shape:
+        return shape
+    shape = broadcast_shape(op_name, input=input, target=target)
+    warnings.warn(
+        f"Using a target size ({tuple(target.array.shape)}) that is different to the input size "
+        f"({tuple(input.array.shape)}). This will likely lead to incorrect results due to broadcasting. "
+        "Please ensure they have the same size.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return shape
+
+
+def _check_weight(weight: Tensor | None, shape: tuple[int, ...], op_name: str) -> None:
+    if weight is None:
+        return
+    tensor_arg(weight, op_name, "weight")
+    if weight.array.shape != shape:
+        raise ShapeError(f"{op_name}: Inputs {shape} and weight {weight.array.shape} must have the same size")
+
+
+def reduced(losses: Tensor, reduction: str) -> Tensor:
+    """The losses as they are (none), their mean or their sum."""
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    if weight is None:
+        return reduced(losses, reduction)
+    weighted = losses * weight
+    return weighted.sum() / weight.sum() if reduction == "mean" else reduced(weighted, reduction)
+
+
+@op
+class mse_loss:
+    """(x − t)²: the squared error, averaged ("mean"), added ("sum") or per element ("none").
+
+    Shapes: input and target (…), which should agree; a scalar, or (…). With `weight` the mean is a weighted one.
+    Gradient: dx = 2 (x − t) dy [/ n], dt = −dx. Errors: ShapeError, ValueError. Source: F.mse_loss.
+
+    Example:
+        >>> import pydl
+        >>> pydl.nn.functional.mse_loss(pydl.tensor([1., 2.]), pydl.tensor([1., 4.]))
+        tensor(2.)
+    """
+
+    def check(
+        input: Tensor,
+        target: Tensor,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+    ) -> tuple[Any, ...]:
+        reduction = reduction_arg(size_average, reduce, reduction, "mse_loss")
+        shape = _check_pair(input, target, "mse_loss")
+        _check_weight(weight, shape, "mse_loss")
+        return input, target, reduction, weight
+
+    def forward(ctx: Any, x: Tensor, t: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
+        ctx.save(x, t, weight)
+        ctx.reduction = reduction
+        difference = x - t
+        return _weighted(difference * difference, weight, reduction)
+
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, t, weight = ctx.saved
+        difference = x - t
+        if ctx.reduction == "mean":
+            dy = dy / (max(difference.array.size, 1) if weight is None else weight.sum())
+        doubled = dy * 2 if weight is None else dy * weight * 2
+        dx = difference * doubled if ctx.needs[0] or ctx.needs[1] else None
+        dweight = None
+        if weight is not None and ctx.needs[3]:
+            squares = difference * difference
+            mean = (squares * weight).sum() / weight.sum() if ctx.reduction == "mean" else 0.0
+            dweight = dy * (squares - mean)
+        return (
+            dx.sum_to_size(x.array.shape) if ctx.needs[0] else None,
+            (-dx).sum_to_size(t.array.shape) if ctx.needs[1] else None,
+            None,
+            dweight,
+        )
+
+
+@composite
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """|x − t|: the absolute error, averaged ("mean"), added ("sum") or per element ("none").
+
+    Shapes: as `mse_loss`. Gradient: dx = sign(x − t) dy [/ n], 0 at x = t. Source: F.l1_loss.
+
+    Example:
+        >>> import pydl
+        >>> pydl.nn.functional.l1_loss(pydl.tensor([1., 2.]), pydl.tensor([1., 4.]))
+        tensor(1.)
+    """
+    reduction = reduction_arg(size_average, reduce, reduction, "l1_loss")
+    _check_weight(weight, _check_pair(input, target, "l1_loss"), "l1_loss")
+    return _weighted((input - target).abs(), weight, reduction)
+
+
+def _quadratic_below(difference: Tensor, bound: float) -> tuple[Tensor, Tensor]:
+    """(the part of |d| up to the bound, the part above it): Huber's loss is a²/2 + bound · b."""
+    size = difference.abs()
+    near = size.clamp(max=bound)
+    return near, size - near
+
+
+@composite
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """d²/(2β) for |d| < β, else |d| − β/2, of d = x − t.
+
+    Shapes: as `mse_loss`. Gradient: dx = dy · d/β, or dy · sign d. Errors: RuntimeError for β < 0.
+    Source: F.smooth_l1_loss.
+
+    Example:
+        >>> import pydl
+        >>> pydl.nn.functional.smooth_l1_loss(pydl.tensor([1., 2.]), pydl.tensor([1.5, 4.]), reduction="none")
+        tensor([0.1250, 1.5000])
+    """
+    reduction = reduction_arg(size_average, reduce, reduction, "smooth_l1_loss")
+    _check_pair(input, target, "smooth_l1_loss")
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss: beta must not be negative, not {beta}")
+    if beta == 0:
+        return reduced((input - target).abs(), reduction)
+    near, far = _quadratic_below(input - target, beta)
+    return reduced(near * near * (0.5 / beta) + far, reduction)
+
+
+@composite
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """d²/2 for |d| ≤ δ, else δ (|d| − δ/2), of d = x − t.
+
+    Shapes: as `mse_loss`; with `weight` the mean is that of the weighted losses.
+    Gradient: dx = dy · d, or dy · δ sign d. Errors: RuntimeError for δ ≤ 0.
+    Source: F.huber_loss.
+
+    Example:
+        >>> import pydl
+        >>> pydl.nn.functional.huber_loss(pydl.tensor([1., 2.]), pydl.tensor([1.5, 5.]), reduction="none")
+        tensor([0.1250, 2.5000])
+    """
+    reduction = reduction_arg(None, None, reduction, "huber_loss")
+    _check_weight(weight, _check_pair(input, target, "huber_loss"), "huber_loss")
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss: delta must be positive, not {delta}")
+    near, far = _quadratic_below(input - target, delta)
+    losses = near * near * 0.5 + far * delta
+    return reduced(losses if weight is None else losses * weight, reduction)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The operations written in Cython, entered under their names. Their check, forward and backward stand in pydl/_core."""
+
+from pydl._core import functions
+from pydl.ops._declare import inplace_names, native
+
+_WITH_INPLACE_FORM = ("neg", "abs", "square", "reciprocal", "sqrt", "exp", "log", "tanh", "sigmoid", "relu", "add", "sub", "mul", "div", "pow")  # fmt: skip
+_OTHERS = (
+    "maximum", "minimum", "tanh_backward", "sigmoid_backward", "threshold_backward", "eq", "ne", "lt", "le", "gt", "ge",
+    "where", "clamp", "matmul", "linear", "sum", "mean", "view", "reshape", "flatten", "transpose", "t", "permute",
+    "expand", "squeeze", "unsqueeze", "clone", "contiguous", "cast",
+)  # fmt: skip
+
+__all__ = [*_WITH_INPLACE_FORM, *[f"{name}_" for name in _WITH_INPLACE_FORM], *_OTHERS, "copy_"]  # noqa: PLE0604
+
+for _name in (*_WITH_INPLACE_FORM, *_OTHERS):
+    globals()[_name] = native(getattr(functions, _name))
+for _name in _WITH_INPLACE_FORM:
+    globals()[f"{_name}_"] = getattr(functions, f"{_name}_")
+copy_ = functions.copy_
