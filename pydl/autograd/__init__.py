@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import tape
+from pydl._core import engine, tape
 from pydl._core.tape import is_grad_enabled
 from pydl.autograd import function, functional, graph
 from pydl.autograd.function import Function
@@ -61,7 +61,7 @@ def backward(tensors: Tensors, grad_tensors: Tensors | Sequence[Tensor | None] |
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     given = _make_grads(roots, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph
-    tape.backward(roots, given, keep, create_graph, wanted, True, True)
+    engine.backward(roots, given, keep, create_graph, wanted, True, True)
 
 
 def grad(outputs: Tensors, inputs: Tensors, grad_outputs: Tensors | Sequence[Tensor | None] | None = None,
@@ -99,7 +99,7 @@ def grad(outputs: Tensors, inputs: Tensors, grad_outputs: Tensors | Sequence[Ten
     given = _make_grads(roots, grad_outputs)
     unused = materialize_grads if allow_unused is None else allow_unused
     keep = create_graph if retain_graph is None else retain_graph
-    result = tape.backward(roots, given, keep, create_graph, wanted, unused, False)
+    result = engine.backward(roots, given, keep, create_graph, wanted, unused, False)
     if materialize_grads:
         result = tuple(tape.wrap(np.zeros(x.shape, x.array.dtype)) if g is None else g
                        for g, x in zip(result, wanted, strict=True))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import tape
+from pydl._core import engine, tape
 from pydl.autograd.grad_mode import enable_grad
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -180,7 +180,7 @@ class _Call:
         pairs = [(o, v) for o, v in zip(outputs, cotangents, strict=True) if o.requires_grad]
         if pairs:
             roots, given = zip(*pairs, strict=True)
-            grads = tape.backward(roots, given, True, create_graph, wanted, True, False)
+            grads = engine.backward(roots, given, True, create_graph, wanted, True, False)
         else:
             grads = (None,) * len(wanted)
         if self.strict and any(g is None for g in grads):

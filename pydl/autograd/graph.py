@@ -9,6 +9,8 @@ from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any
 
+from pydl._core import tape
+
 __all__ = ["RemovableHandle"]
 
 
@@ -62,3 +64,6 @@ def _reference(dictionary: MutableMapping[int, Any]) -> Any:
         return weakref.ref(dictionary)
     except TypeError:  # a plain dict cannot be referred to weakly
         return lambda: dictionary
+
+
+tape.set_handle_class(RemovableHandle)
