@@ -199,6 +199,7 @@ cdef TensorBase cast(TensorBase x, int typenum):
 
 
 @cython.final
+@cython.no_gc
 cdef class CastNode(Node):
     cdef int typenum
 
@@ -249,6 +250,7 @@ cdef int record_unary(int code, TensorBase out, TensorBase x) except -1:
 
 
 @cython.final
+@cython.no_gc
 cdef class UnaryNode(Node):
     cdef int code
     cdef TensorBase saved
@@ -397,6 +399,7 @@ cdef int record_binary(int code, TensorBase out, TensorBase a, TensorBase b) exc
 
 
 @cython.final
+@cython.no_gc
 cdef class BinaryNode(Node):
     cdef int code
     cdef TensorBase a, b, out
@@ -617,6 +620,7 @@ cdef TensorBase copy_(TensorBase x, TensorBase source):
 
 
 @cython.final
+@cython.no_gc
 cdef class CopyNode(Node):
     """Edge 0 is what x was before: it gets nothing."""
     cdef int typenum
@@ -679,6 +683,7 @@ cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b):
 
 
 @cython.final
+@cython.no_gc
 cdef class SelectNode(Node):
     cdef TensorBase mask
     cdef unsigned int version
@@ -726,6 +731,7 @@ cdef TensorBase clamp_numbers(TensorBase x, double lo, double hi):
 
 
 @cython.final
+@cython.no_gc
 cdef class ClampNode(Node):
     cdef TensorBase x
     cdef unsigned int version

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Views, basic indexing and sums: what changes the shape of a tensor. Views never copy."""
+"""Views and basic indexing: what changes the shape of a tensor. Views never copy."""
 
 cimport cython
 from libc.string cimport memset
@@ -7,14 +7,12 @@ from libc.string cimport memset
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.eltwise cimport binary_float, cast, clone, contiguous, copy_, number
-from pydl._core.kernels cimport PYDL_B_div
+from pydl._core.eltwise cimport clone, copy_
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, array_on, attach, check_inplace, edge_of, grad_enabled, is_contiguous, is_float, new, slots, view_on,
+    Node, TensorBase, adopt, array_on, attach, check_inplace, edge_of, grad_enabled, is_contiguous, new, slots, view_on,
 )
 
-from pydl._core import dtypes
 from pydl._core.errors import ShapeError
 
 cnp.import_array()
@@ -38,6 +36,7 @@ def set_advanced_indexing(get, set):
 
 
 @cython.final
+@cython.no_gc
 cdef class ViewNode(Node):
     """The history of a view; `how` is what the backward of its kind needs."""
     cdef ViewKind kind
@@ -50,7 +49,7 @@ cdef class ViewNode(Node):
         if self.kind == PERMUTE:
             return permute(dy, self.how)
         if self.kind == EXPAND:
-            return sum_to(dy, self.shape)
+            return slots.sum_to(dy, self.shape)
         if self.kind == INDEX:
             return index_backward(dy, self.how, self.shape)
         if self.kind == INDEX_BACKWARD:
@@ -434,59 +433,6 @@ cdef TensorBase drop_leading_ones(TensorBase value, int ndim):
     return value if len(shape) == cnp.PyArray_NDIM(value.a) else reshape(value, shape)
 
 
-# --- sums ---------------------------------------------------------------------------------------------------------
-
-cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
-    return adopt(np.asarray(np.add.reduce(x.a, axis=dims, keepdims=keepdim)))
-
-
-cdef TensorBase sum_dims(TensorBase x, tuple dims, bint keepdim, bint mean):
-    """Sum or mean over dims (non-negative, distinct) of a floating-point tensor."""
-    cdef TensorBase out = raw_sum(x, dims, keepdim)
-    cdef SumNode node
-    cdef Py_ssize_t n = 1
-    if mean:
-        for d in dims:
-            n *= cnp.PyArray_DIMS(x.a)[<int>d]
-        np.divide(out.a, n, out=out.a) if n else out.a.fill(np.nan)
-    if grad_enabled() and x.requires_grad:
-        node = SumNode.__new__(SumNode)
-        node.shape = shape_of(x)
-        node.kept = tuple([1 if d in dims else size for d, size in enumerate(node.shape)])
-        node.n = n
-        node.mean = mean
-        node.e0 = edge_of(x)
-        attach(out, node)
-    return out
-
-
-@cython.final
-cdef class SumNode(Node):
-    cdef tuple shape, kept     # of the input, and with size 1 where it was summed
-    cdef Py_ssize_t n
-    cdef bint mean
-
-    cdef object call(self, TensorBase dy):
-        if self.mean:
-            dy = binary_float(PYDL_B_div, dy, number(self.n, cnp.PyArray_TYPE(dy.a)))
-        return expand(reshape(dy, self.kept), self.shape)
-
-    def name(self) -> str:
-        return "MeanBackward0" if self.mean else "SumBackward0"
-
-
-cdef TensorBase sum_to(TensorBase g, object shape):
-    """g summed over the dimensions along which an operand of that shape was broadcast."""
-    cdef tuple have = shape_of(g)
-    cdef Py_ssize_t lead = len(have) - len(shape), d
-    if have == shape:
-        return g
-    dims = tuple([d for d in range(len(have)) if d < lead or (shape[d - lead] == 1 and have[d] != 1)])
-    g = sum_dims(g, dims, True, False)
-    return reshape(g, shape) if lead else g
-
-
 slots.getitem = getitem
 slots.setitem = setitem
 slots.strided_view = strided_view
-slots.sum_to = sum_to

@@ -31,7 +31,14 @@ cdef extern from *:
     static PyObject *pydl_new_object(PyTypeObject *base, PyTypeObject *type, PyObject *no_args) {
         return base->tp_new(type, no_args, NULL);
     }
+    /* A class statement always makes a garbage-collected type. Tensors have nothing to collect (see above), and tracking
+       them would make the collector walk every graph that is alive. Only before the first instance. */
+    static void pydl_without_gc(PyTypeObject *type) {
+        type->tp_flags &= ~Py_TPFLAGS_HAVE_GC;
+        type->tp_free = PyObject_Free;
+    }
     """
+    void pydl_without_gc(PyTypeObject* type) noexcept
     int pydl_get_grad() noexcept
     int pydl_swap_grad(int on) noexcept
     object pydl_new_object(PyTypeObject* base, PyTypeObject* type, object no_args)
@@ -88,8 +95,11 @@ def set_grad_enabled(on: bool) -> bool:
 
 
 def set_tensor_type(cls: type) -> None:
-    """The subclass of TensorBase that new tensors have."""
+    """The subclass of TensorBase that new tensors have; it must have `__slots__ = ()`."""
     global tensor_type
+    if not issubclass(cls, TensorBase) or cls.__basicsize__ != TensorBase.__basicsize__:
+        raise TypeError(f"set_tensor_type: {cls.__name__} must derive from TensorBase and add no fields")
+    pydl_without_gc(<PyTypeObject*>cls)
     tensor_type = cls
 
 
@@ -101,6 +111,7 @@ def set_handle_class(cls: type) -> None:
 
 # --- nodes --------------------------------------------------------------------------------------------------------
 
+@cython.no_gc
 cdef class Node:
     def __cinit__(self):
         global n_nodes
@@ -185,6 +196,7 @@ cdef class Node:
 
 
 @cython.final
+@cython.no_gc
 cdef class OutputPort(Node):
     cdef object call(self, TensorBase dy):
         return dy
@@ -322,6 +334,7 @@ cdef TensorBase detached(TensorBase x):
     return t
 
 
+@cython.no_gc
 cdef class SliceNode(Node):
     """A change of a view, seen from its base: the part of the gradient under the view goes through the change, the rest passes."""
     cdef Node inner
@@ -441,6 +454,7 @@ cdef void drop_history(TensorBase t) noexcept:
 
 # --- the tensor ---------------------------------------------------------------------------------------------------
 
+@cython.no_gc
 cdef class TensorBase:
     """The compiled part of pydl.Tensor: an array, its storage, and its place in the graph."""
 
@@ -697,6 +711,7 @@ cdef class TensorBase:
         slots.setitem(self, index, value)
 
 
+@cython.no_gc
 cdef class ConstantNode(Node):
     """The history of a tensor that was overwritten with a constant: nothing flows back."""
 

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sums and means with gradients, for the other compiled modules."""
+
+cimport numpy as cnp
+
+from pydl._core.tape cimport TensorBase
+
+# An array seen as (outer, n, inner) with the middle reduced; contiguous, a copy if need be.
+cdef struct Blocks:
+    ptrdiff_t outer, n, inner
+
+cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks)
+cdef TensorBase sum_dims(TensorBase x, tuple dims, bint keepdim, bint mean)
+cdef TensorBase sum_to(TensorBase g, object shape)
