@@ -47,8 +47,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.stash[SKIPPED]:
-        terminalreporter.write_line(f"{config.stash[SKIPPED]} parity tests skipped: {_torch_missing()} "
-                                    f'(python -m pip install "pydl-nn[parity]")')
+        terminalreporter.write_line(
+            f"{config.stash[SKIPPED]} parity tests skipped: {_torch_missing()} "
+            f'(python -m pip install "pydl-nn[parity]")'
+        )
 
 
 @pytest.fixture

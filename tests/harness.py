@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the cases are written in (`Case`, `Sample`, `Error`, `Draw`), and how the tests run them on pydl and on torch."""
+"""What cases are written in (`Case`, `Sample`, `Error`, `Draw`), and how the tests run them on pydl and on torch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def rough(*args: Any, **kwargs: Any) -> Sample:
 def describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return "x".join(map(str, value.shape)) or "0d"
-    if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray | slice) or v is None or v is ... for v in value):
+    if isinstance(value, list | tuple) and any(
+        isinstance(v, np.ndarray | slice) or v is None or v is ... for v in value
+    ):
         return "[" + ";".join(map(describe, value)) + "]"
     if isinstance(value, slice):
         return ":".join("" if v is None else str(v) for v in (value.start, value.stop, value.step))
@@ -108,10 +110,10 @@ def _none(draw: Draw) -> tuple[()]:
 class Case:
     """All that the tests and the benchmark have to know about one operation.
 
-    `reference` computes it; `samples` and `errors` make calls; `bench` makes one large enough for two threads. `flops`
-    and `bytes` count the work of a call. `variants` names back ends that can be forced. `call(T, *args)` is how the
-    operation is spelled, for `T` pydl or torch, where it is not a function of its name. `length(*args)` is the length of
-    the reduction and `factor` the stated constant in the tolerance eps · √length · factor. `order` says how many times
+    `reference` computes it; `samples` and `errors` make calls; `bench` makes one large enough for two threads.
+    `flops` and `bytes` count the work of a call. `variants` names back ends that can be forced. `call(T, *args)` is how the
+    operation is spelled, for `T` pydl or torch, where it is not a function of its name. `length(*args)` is the
+    length of the reduction and `factor` the stated constant in the tolerance eps · √length · factor. `order` says how many times
     the operation can be differentiated.
     """
 
@@ -150,6 +152,7 @@ def is_float(value: Any) -> bool:
 
 def rounded(sample: Sample, dtype: Any) -> Sample:
     """The sample with its floating-point arrays in `dtype`."""
+
     def change(v: Any) -> Any:
         return v.astype(dtype) if is_float(v) else v
 
@@ -169,6 +172,7 @@ def bind(T: Any, name: str, case: Case) -> Callable[..., Any]:
         return lambda *args, **kwargs: case.call(T, *args, **kwargs)
     if T.__name__ == "pydl":
         from pydl._core import tape
+
         return tape.registry[name]
     for place in (T.nn.functional, T, T.Tensor):
         if hasattr(place, name):
@@ -213,8 +217,9 @@ def run(T: Any, name: str, case: Case, sample: Sample, grad: bool = False) -> tu
         return values, []
     v = [T.from_numpy(c) for c in cotangents(roots, inputs[0].detach().numpy().dtype)]
     grads = T.autograd.grad(roots, inputs, v, allow_unused=True)
-    return values, [np.zeros(x.shape) if g is None else np.array(g.detach().numpy())
-                    for x, g in zip(inputs, grads, strict=True)]
+    return values, [
+        np.zeros(x.shape) if g is None else np.array(g.detach().numpy()) for x, g in zip(inputs, grads, strict=True)
+    ]
 
 
 def identical(a: Array, b: Array) -> bool:
@@ -228,7 +233,7 @@ def tolerance(case: Case, sample: Sample, dtype: Any) -> float:
 
 
 def check_close(result: Array, exact: Array, bound: float, reduction: bool, what: str) -> None:
-    """|result − exact| ≤ bound · |exact| element by element; for reductions relative to the largest of 1 and |exact|."""
+    """|result − exact| ≤ bound · |exact| by elements; for reductions relative to the largest of 1 and |exact|."""
     assert result.shape == exact.shape, f"{what}: shape {result.shape}, not {exact.shape}"
     if exact.dtype.kind != "f" or exact.size == 0:
         np.testing.assert_array_equal(result, exact.astype(result.dtype), err_msg=what)

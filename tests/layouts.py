@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The same values in other memory: transposed, with steps, reversed, misaligned, read-only, byte-swapped, overlapping."""
+"""The same values in other memory: transposed, stepped, reversed, misaligned, read-only, byte-swapped, stretched."""
 
 from __future__ import annotations
 
@@ -54,8 +54,13 @@ def odd_unit_strides(a: Array) -> Array | None:
 
 
 LAYOUTS: dict[str, Callable[[Array], Array | None]] = {
-    "transposed": transposed, "stepped": stepped, "reversed": reversed_, "misaligned": misaligned,
-    "read-only": read_only, "byte-swapped": byte_swapped, "odd-unit-strides": odd_unit_strides,
+    "transposed": transposed,
+    "stepped": stepped,
+    "reversed": reversed_,
+    "misaligned": misaligned,
+    "read-only": read_only,
+    "byte-swapped": byte_swapped,
+    "odd-unit-strides": odd_unit_strides,
 }
 
 

@@ -113,16 +113,18 @@ def prod(input: Array, dim: int | None = None, keepdim: bool = False) -> Any:
     return np.prod(input, axis=axes(dim, input.ndim), keepdims=keepdim)
 
 
-def var(input: Array, dim: Dims = None, unbiased: bool = True, *, correction: int | None = None,
-        keepdim: bool = False) -> Any:
+def var(
+    input: Array, dim: Dims = None, unbiased: bool = True, *, correction: int | None = None, keepdim: bool = False
+) -> Any:
     less = (1 if unbiased else 0) if correction is None else correction
     n = math.prod(input.shape[a] for a in axes(dim, input.ndim))
     spread = input - mean(input, dim, True)
     return sum(spread * spread, dim, keepdim) / np.longdouble(builtins.max(n - less, 0))
 
 
-def std(input: Array, dim: Dims = None, unbiased: bool = True, *, correction: int | None = None,
-        keepdim: bool = False) -> Any:
+def std(
+    input: Array, dim: Dims = None, unbiased: bool = True, *, correction: int | None = None, keepdim: bool = False
+) -> Any:
     return np.sqrt(var(input, dim, unbiased, correction=correction, keepdim=keepdim))
 
 
@@ -203,8 +205,9 @@ def binary_cross_entropy(input: Array, target: Array, weight: Array | None = Non
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
-def binary_cross_entropy_with_logits(input: Array, target: Array, weight: Array | None = None,
-                                     reduction: str = "mean", pos_weight: Array | None = None) -> Any:
+def binary_cross_entropy_with_logits(
+    input: Array, target: Array, weight: Array | None = None, reduction: str = "mean", pos_weight: Array | None = None
+) -> Any:
     def softplus(z: Array) -> Array:
         return np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)
 
@@ -213,14 +216,16 @@ def binary_cross_entropy_with_logits(input: Array, target: Array, weight: Array 
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
-def nll_loss(input: Array, target: Array, weight: Array | None = None, ignore_index: int = -100,
-             reduction: str = "mean") -> Any:
+def nll_loss(
+    input: Array, target: Array, weight: Array | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Any:
     """−w[t] x[n, t, ...]; the mean is divided by Σ w[t]; ignored targets count nothing."""
     return _nll(input, target, weight, ignore_index, reduction)
 
 
-def _nll(input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str,
-         smoothing: float = 0.0) -> Any:
+def _nll(
+    input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str, smoothing: float = 0.0
+) -> Any:
     x = input[np.newaxis] if input.ndim == 1 else input
     t = np.reshape(target, (1,)) if input.ndim == 1 else target
     classes = x.shape[1]
@@ -236,8 +241,14 @@ def _nll(input: Array, target: Array, weight: Array | None, ignore_index: int, r
     return reduced(loss[0] if input.ndim == 1 else loss, reduction, total)
 
 
-def cross_entropy(input: Array, target: Array, weight: Array | None = None, ignore_index: int = -100,
-                  reduction: str = "mean", label_smoothing: float = 0.0) -> Any:
+def cross_entropy(
+    input: Array,
+    target: Array,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
     """−Σ_c w_c p_c log softmax(x)_c with p the target's distribution, smoothed; classes in dimension 1 (0 if 1-d)."""
     dim = 0 if input.ndim == 1 else 1
     logp = log_softmax(input, dim)
@@ -282,7 +293,7 @@ def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
     if input.ndim == 0:
         return input.reshape(1)
     a, b = start_dim % input.ndim, end_dim % input.ndim
-    return input.reshape(*input.shape[:a], math.prod(input.shape[a:b + 1]), *input.shape[b + 1:])
+    return input.reshape(*input.shape[:a], math.prod(input.shape[a : b + 1]), *input.shape[b + 1 :])
 
 
 def expand(input: Array, *sizes: int) -> Array:

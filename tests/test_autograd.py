@@ -20,6 +20,7 @@ def same(t: pydl.Tensor, *values: float) -> bool:
 
 # --- accumulation and the life of a graph ---------------------------------------------------------------------------
 
+
 def test_backward_accumulates_into_grad() -> None:
     x = leaf(1, 2)
     (x * 3).sum().backward()
@@ -54,16 +55,16 @@ def test_second_backward_through_a_shared_part_raises() -> None:
 
 def test_create_graph_gives_higher_derivatives() -> None:
     x = leaf(2)
-    g = (x ** 4).sum()
+    g = (x**4).sum()
     for k, wanted in ((3, 32.0), (2, 48.0), (1, 48.0)):
-        g, = pydl.autograd.grad(g, x, create_graph=True)
+        (g,) = pydl.autograd.grad(g, x, create_graph=True)
         assert same(g, wanted), k
         g = g.sum()
 
 
 def test_backward_with_create_graph_lets_grad_be_differentiated() -> None:
     x = leaf(3)
-    (x ** 3).sum().backward(create_graph=True)
+    (x**3).sum().backward(create_graph=True)
     first = x.grad
     x.grad = None
     first.sum().backward()
@@ -140,6 +141,7 @@ def test_numpy_of_a_tensor_with_a_gradient_raises() -> None:
 
 # --- grad -----------------------------------------------------------------------------------------------------------
 
+
 def test_grad_returns_and_leaves_grad_alone() -> None:
     x, y = leaf(2), leaf(5)
     gx, gy = pydl.autograd.grad(x * y, [x, y])
@@ -150,13 +152,13 @@ def test_grad_returns_and_leaves_grad_alone() -> None:
 def test_grad_of_an_intermediate_tensor() -> None:
     x = leaf(2)
     h = x * x
-    g, = pydl.autograd.grad(h * h, h)
+    (g,) = pydl.autograd.grad(h * h, h)
     assert same(g, 8)
 
 
 def test_grad_with_weights() -> None:
     x = leaf(1, 2)
-    g, = pydl.autograd.grad(x * x, x, grad_outputs=pydl.tensor([1.0, 100.0], dtype=f64))
+    (g,) = pydl.autograd.grad(x * x, x, grad_outputs=pydl.tensor([1.0, 100.0], dtype=f64))
     assert same(g, 2, 400)
 
 
@@ -176,6 +178,7 @@ def test_grad_of_what_needs_none_raises() -> None:
 
 
 # --- hooks ----------------------------------------------------------------------------------------------------------
+
 
 def test_a_hook_sees_and_changes_the_gradient() -> None:
     x = leaf(1, 2)
@@ -236,6 +239,7 @@ def test_an_error_in_a_hook_leaves_the_engine_usable() -> None:
 
 
 # --- several outputs ------------------------------------------------------------------------------------------------
+
 
 def test_operations_with_several_outputs() -> None:
     x = pydl.tensor([[1.0, 5, 2], [7, 3, 4]], dtype=f64, requires_grad=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_four_deltas_by_hand() -> None:
     """δL = ∇aL ⊙ σ'(z), δl = (Wᵀδ) ⊙ σ'(z), ∂L/∂W = δ aᵀ, ∂L/∂b = δ, with W (out, in)."""
     rng = np.random.default_rng(0)
     sizes = (4, 5, 3, 2)
-    W = [rng.normal(size=(o, i)) for i, o in zip(sizes, sizes[1:], strict=False)]
+    W = [rng.normal(size=(o, i)) for i, o in pairwise(sizes)]
     b = [rng.normal(size=o) for o in sizes[1:]]
     x, target = rng.normal(size=4), rng.normal(size=2)
 
@@ -153,7 +154,9 @@ def test_cross_entropy_is_stable(size: float, dtype: Any) -> None:
     np.testing.assert_allclose(loss.detach().numpy(), wanted, rtol=4 * np.finfo(dtype).eps)
     loss.sum().backward()
     p = np.eye(5)[3] if size > 0 else np.array([0.25, 0.25, 0.25, 0, 0.25])
-    np.testing.assert_allclose(x.grad.numpy(), np.stack([p - np.eye(5)[3], p - np.eye(5)[0]]), rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        x.grad.numpy(), np.stack([p - np.eye(5)[3], p - np.eye(5)[0]]), rtol=4 * np.finfo(dtype).eps
+    )
 
 
 def test_linear_layers_without_a_nonlinearity_collapse() -> None:
@@ -169,6 +172,9 @@ def test_mean_of_sample_gradients_is_the_batch_gradient() -> None:
     pydl.manual_seed(0)
     layer = nn.Linear(6, 3).double()
     x, t = pydl.randn(8, 6, dtype=pydl.float64), pydl.tensor([0, 1, 2, 0, 1, 2, 0, 1])
-    batch, = pydl.autograd.grad(F.cross_entropy(layer(x), t), [layer.weight])
-    each = [pydl.autograd.grad(F.cross_entropy(layer(x[i:i + 1]), t[i:i + 1]), [layer.weight])[0].numpy() for i in range(8)]
+    (batch,) = pydl.autograd.grad(F.cross_entropy(layer(x), t), [layer.weight])
+    each = [
+        pydl.autograd.grad(F.cross_entropy(layer(x[i : i + 1]), t[i : i + 1]), [layer.weight])[0].numpy()
+        for i in range(8)
+    ]
     np.testing.assert_allclose(np.mean(each, axis=0), batch.numpy(), rtol=1e-12, atol=1e-15)

@@ -31,7 +31,7 @@ class Exp(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Any) -> Any:
-        y, = ctx.saved_tensors
+        (y,) = ctx.saved_tensors
         return dy * y
 
 
@@ -258,9 +258,12 @@ def test_wrong_gradients_are_refused() -> None:
         return Odd
 
     g = pydl.ones(2, dtype=f64)
-    for value, kind, message in ((g, RuntimeError, r"expected 2, got 1"), ((g, g, g), RuntimeError, r"expected 2, got 3"),
-                                 ((pydl.ones(3, dtype=f64), g), RuntimeError, r"shape compatible with"),
-                                 ((1.0, g), TypeError, "float")):
+    for value, kind, message in (
+        (g, RuntimeError, r"expected 2, got 1"),
+        ((g, g, g), RuntimeError, r"expected 2, got 3"),
+        ((pydl.ones(3, dtype=f64), g), RuntimeError, r"shape compatible with"),
+        ((1.0, g), TypeError, "float"),
+    ):
         with pytest.raises(kind, match=message):
             returning(value).apply(leaf(1, 2), leaf(3, 4)).sum().backward()
     x, y = leaf(1, 2), leaf(3, 4)
@@ -302,12 +305,12 @@ def test_once_differentiable() -> None:
         @staticmethod
         @once_differentiable
         def backward(ctx: Any, dy: Any) -> Any:
-            x, = ctx.saved_tensors
+            (x,) = ctx.saved_tensors
             return pydl.from_numpy(2 * x.detach().numpy() * dy.detach().numpy())
 
     assert gradcheck(ByNumPy.apply, leaf(1, 2))
     x = leaf(1, 2)
-    g, = pydl.autograd.grad(ByNumPy.apply(x).sum(), x, create_graph=True)
+    (g,) = pydl.autograd.grad(ByNumPy.apply(x).sum(), x, create_graph=True)
     assert g.tolist() == [2, 4]
     with pytest.raises(RuntimeError, match="once_differentiable"):
         pydl.autograd.grad(ByNumPy.apply(x * 2), x, x.detach().requires_grad_(), create_graph=True)[0].sum().backward()
@@ -319,7 +322,7 @@ def test_no_cycles(no_gc: None) -> None:
     def step() -> None:
         y = Exp.apply(MulAdd.apply(Exp.apply(x), x))
         s, c = SinCos.apply(y)
-        g, = pydl.autograd.grad((s * c).sum(), x, create_graph=True)
+        (g,) = pydl.autograd.grad((s * c).sum(), x, create_graph=True)
         g.sum().backward()
         x.grad = None
         Exp.apply(x)

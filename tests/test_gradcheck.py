@@ -83,7 +83,7 @@ def test_gradcheck_finds(name: str, fast: bool) -> None:
     xs = inputs(n)
     if name.startswith("relu"):
         xs = [(x.detach() - 1.03).requires_grad_() for x in xs]
-    with pytest.raises(GradcheckError, match="Jacobian mismatch|not reentrant|not linear"):
+    with pytest.raises(GradcheckError, match=r"Jacobian mismatch|not reentrant|not linear"):
         gradcheck(wrong.apply, xs, fast_mode=fast)
     assert gradcheck(wrong.apply, xs, raise_exception=False, fast_mode=fast) is False
 
@@ -115,6 +115,7 @@ def test_gradcheck_module_finds(name: str, capsys: pytest.CaptureFixture[str]) -
 
 # --- gradcheck ------------------------------------------------------------------------------------------------------
 
+
 def test_signatures_are_torchs() -> None:
     defaults = {n: p.default for n, p in inspect.signature(gradcheck).parameters.items()}
     assert (defaults["eps"], defaults["atol"], defaults["rtol"], defaults["nondet_tol"]) == (1e-6, 1e-5, 1e-3, 0.0)
@@ -126,7 +127,9 @@ def test_parameters_are_torchs(name: str) -> None:
     import torch
 
     ours, theirs = (inspect.signature(getattr(T.autograd, name)).parameters for T in (pydl, torch))
-    assert [(p.name, p.kind, p.default) for p in ours.values()] == [(p.name, p.kind, p.default) for p in theirs.values()]
+    assert [(p.name, p.kind, p.default) for p in ours.values()] == [
+        (p.name, p.kind, p.default) for p in theirs.values()
+    ]
 
 
 def test_a_right_gradient_passes_whatever_the_layout() -> None:
@@ -163,7 +166,7 @@ def test_an_output_that_needs_no_gradient_must_not_depend_on_the_input() -> None
 
 
 def test_a_gradient_that_changes_is_not_repeatable() -> None:
-    calls = iter(range(10 ** 6))
+    calls = iter(range(10**6))
     wobbly = planted(lambda x: x * 2, lambda d, x: d * (2 + 1e-9 * next(calls)))
     with pytest.raises(GradcheckError, match="not reentrant"):
         gradcheck(wobbly.apply, inputs(1))
@@ -192,7 +195,7 @@ def test_gradgradcheck_finds_a_wrong_second_derivative() -> None:
 
         @staticmethod
         def backward(ctx: Any, dy: Any) -> Any:
-            x, = ctx.saved_tensors
+            (x,) = ctx.saved_tensors
             return dy * 3 * x * x.detach()
 
     assert gradcheck(Cube.apply, inputs(1))
@@ -203,6 +206,7 @@ def test_gradgradcheck_finds_a_wrong_second_derivative() -> None:
 
 
 # --- gradcheck_module -----------------------------------------------------------------------------------------------
+
 
 def network() -> nn.Module:
     pydl.manual_seed(0)
@@ -299,6 +303,7 @@ def test_nothing_to_check_is_said() -> None:
 
 # --- functional -----------------------------------------------------------------------------------------------------
 
+
 def field(x: Any) -> Any:
     return (x * x).tanh() * x.sum()
 
@@ -317,7 +322,7 @@ def values(x: np.ndarray) -> np.ndarray:
 
 def test_jacobian_vjp_and_jvp_agree_with_differences() -> None:
     F = pydl.autograd.functional
-    x, u, v = pydl.from_numpy(A.copy()), pydl.from_numpy(A[::-1].copy()), pydl.from_numpy(A ** 2)
+    x, u, v = pydl.from_numpy(A.copy()), pydl.from_numpy(A[::-1].copy()), pydl.from_numpy(A**2)
     J = F.jacobian(field, x).numpy()
     numerical = np.stack([difference(values, A, e) for e in np.eye(5)], axis=1)
     np.testing.assert_allclose(J, numerical, rtol=1e-9, atol=1e-11)
@@ -325,19 +330,19 @@ def test_jacobian_vjp_and_jvp_agree_with_differences() -> None:
     np.testing.assert_allclose(row.numpy(), u.numpy() @ J, rtol=1e-13)
     np.testing.assert_allclose(y.numpy(), values(A), rtol=1e-15)
     y, column = F.jvp(field, x, v)
-    np.testing.assert_allclose(column.numpy(), difference(values, A, A ** 2), rtol=1e-9)
+    np.testing.assert_allclose(column.numpy(), difference(values, A, A**2), rtol=1e-9)
     assert not y.requires_grad and not column.requires_grad
 
 
 def test_hessian_vhp_and_hvp() -> None:
     F = pydl.autograd.functional
-    x, v = pydl.from_numpy(A.copy()), pydl.from_numpy(A ** 2)
+    x, v = pydl.from_numpy(A.copy()), pydl.from_numpy(A**2)
     H = F.hessian(lambda t: field(t).sum(), x).numpy()
     np.testing.assert_allclose(H, H.T, rtol=1e-12, atol=1e-13)
     slope = lambda a: F.vjp(lambda t: field(t).sum(), pydl.from_numpy(a))[1].numpy()  # noqa: E731
-    np.testing.assert_allclose(H @ A ** 2, difference(slope, A, A ** 2), rtol=1e-9)
-    np.testing.assert_allclose(F.hvp(lambda t: field(t).sum(), x, v)[1].numpy(), H @ A ** 2, rtol=1e-12)
-    np.testing.assert_allclose(F.vhp(lambda t: field(t).sum(), x, v)[1].numpy(), H @ A ** 2, rtol=1e-12)
+    np.testing.assert_allclose(H @ A**2, difference(slope, A, A**2), rtol=1e-9)
+    np.testing.assert_allclose(F.hvp(lambda t: field(t).sum(), x, v)[1].numpy(), H @ A**2, rtol=1e-12)
+    np.testing.assert_allclose(F.vhp(lambda t: field(t).sum(), x, v)[1].numpy(), H @ A**2, rtol=1e-12)
 
 
 def test_several_inputs_and_outputs_give_tuples() -> None:
@@ -352,7 +357,7 @@ def test_several_inputs_and_outputs_give_tuples() -> None:
 
 def test_create_graph_lets_a_jacobian_be_differentiated() -> None:
     x = pydl.tensor([1.0, 2.0], dtype=f64, requires_grad=True)
-    pydl.autograd.functional.jacobian(lambda t: t ** 3, x, create_graph=True).sum().backward()
+    pydl.autograd.functional.jacobian(lambda t: t**3, x, create_graph=True).sum().backward()
     assert x.grad.tolist() == [6, 12]
 
 

@@ -76,7 +76,7 @@ def test_graphs_are_freed_by_reference_count_alone(no_gc: None) -> None:
         h = h * h.exp()
         h[:, 1:] *= 0.5
         s = h.sum()
-        g, = pydl.autograd.grad(s, w, create_graph=True)
+        (g,) = pydl.autograd.grad(s, w, create_graph=True)
         ((g * g).sum() + s).backward()
 
     for _ in range(20):

@@ -15,8 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def python(code: str, **environment: str) -> str:
     """Runs a fresh interpreter, warnings being errors; returns what it prints."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, **environment}, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -48,24 +54,34 @@ def test_importing_loads_no_other_library() -> None:
 
 
 def test_importing_changes_no_setting() -> None:
-    code = ("import os, signal, warnings, numpy as np\n"
-            "def state(): return (dict(os.environ), signal.getsignal(signal.SIGINT), list(warnings.filters),"
-            " np.geterr(), np.get_printoptions())\n"
-            "before = state()\nimport pydl\nafter = state()\n"
-            "print([a == b for a, b in zip(before, after)])")
+    code = (
+        "import os, signal, warnings, numpy as np\n"
+        "def state(): return (dict(os.environ), signal.getsignal(signal.SIGINT), list(warnings.filters),"
+        " np.geterr(), np.get_printoptions())\n"
+        "before = state()\nimport pydl\nafter = state()\n"
+        "print([a == b for a, b in zip(before, after)])"
+    )
     assert python(code) == "[True, True, True, True, True]"
 
 
 def test_importing_starts_no_thread() -> None:
     if not Path("/proc/self/task").exists():
         pytest.skip("counts the threads in /proc")
-    code = "import os, numpy\nn = len(os.listdir('/proc/self/task'))\nimport pydl\nprint(len(os.listdir('/proc/self/task')) - n)"
+    code = (
+        "import os, numpy\ndef count(): return len(os.listdir('/proc/self/task'))\n"
+        "n = count()\nimport pydl\nprint(count() - n)"
+    )
     assert python(code) == "0"
 
 
 def test_an_unknown_instruction_set_is_refused() -> None:
-    done = subprocess.run([sys.executable, "-c", "import pydl"], capture_output=True, text=True, cwd=ROOT,
-                          env={**os.environ, "PYDL_ISA": "mmx"})
+    done = subprocess.run(
+        [sys.executable, "-c", "import pydl"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYDL_ISA": "mmx"},
+    )
     assert done.returncode != 0 and "mmx" in done.stderr
 
 

@@ -35,9 +35,15 @@ def test_a_leaf_that_requires_grad_cannot_be_changed_in_place() -> None:
 
 
 CHANGES: dict[str, Callable[[Any], Any]] = {
-    "add_": lambda t: t.add_(1), "mul_": lambda t: t.mul_(2), "setitem": lambda t: t.__setitem__(0, 9.0),
-    "zero_": lambda t: t.zero_(), "fill_": lambda t: t.fill_(2), "copy_": lambda t: t.copy_(t.detach() + 1),
-    "view": lambda t: t.view(-1).add_(1), "slice": lambda t: t[:1].add_(1), "detach": lambda t: t.detach().add_(1),
+    "add_": lambda t: t.add_(1),
+    "mul_": lambda t: t.mul_(2),
+    "setitem": lambda t: t.__setitem__(0, 9.0),
+    "zero_": lambda t: t.zero_(),
+    "fill_": lambda t: t.fill_(2),
+    "copy_": lambda t: t.copy_(t.detach() + 1),
+    "view": lambda t: t.view(-1).add_(1),
+    "slice": lambda t: t[:1].add_(1),
+    "detach": lambda t: t.detach().add_(1),
     "data": lambda t: t.detach().view(-1)[0].fill_(7),
 }
 
@@ -132,6 +138,7 @@ def test_expanded_and_read_only_memory_is_not_written() -> None:
 
 
 # --- switches -------------------------------------------------------------------------------------------------------
+
 
 def recorded() -> bool:
     return bool((leaf(1) * 2).requires_grad)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Imports run one way: csrc ← _core ← ops ← tensor, autograd ← nn, optim ← models, utils, inspect, io ← the command line."""
+"""Imports run one way: csrc ← _core ← ops ← tensor, autograd ← nn, optim ← models, utils, inspect, io ← command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def python_imports(path: Path) -> Iterator[tuple[str, bool]]:
         if isinstance(node, ast.Import):
             yield from ((alias.name, id(node) in top) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[:len(package) - node.level + 1]) if node.level else ""
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(filter(None, (base, node.module)))
             yield module, id(node) in top
             yield from ((f"{module}.{alias.name}", id(node) in top) for alias in node.names)
@@ -72,7 +72,11 @@ def test_imports_go_down(path: Path) -> None:
     here = floor(room_of(path))
     for name, _ in imports(path):
         parts = name.split(".")
-        if parts[0] == "pydl" and len(parts) > 1 and (PYDL / parts[1]).with_suffix(".py").exists() | (PYDL / parts[1]).is_dir():
+        if (
+            parts[0] == "pydl"
+            and len(parts) > 1
+            and (PYDL / parts[1]).with_suffix(".py").exists() | (PYDL / parts[1]).is_dir()
+        ):
             assert floor(parts[1]) <= here, f"{path.name} imports {name}, which stands above it"
 
 
@@ -106,8 +110,9 @@ def test_kernels_do_not_allocate() -> None:
 def test_the_rule_catches_a_wrong_import(tmp_path: Path) -> None:
     wrong = PYDL / "_core" / "imagined.py"
     tree = "from pydl.nn import Linear\nimport torch\n"
-    names = [n.name if isinstance(node, ast.Import) else node.module
-             for node in ast.parse(tree).body for n in node.names[:1]]
+    names = [
+        n.name if isinstance(node, ast.Import) else node.module for node in ast.parse(tree).body for n in node.names[:1]
+    ]
     assert floor(names[0].split(".")[1]) > floor(room_of(wrong))
     assert names[1] in FORBIDDEN
 

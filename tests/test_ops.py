@@ -38,8 +38,9 @@ ALL = [pytest.param(name, sample, id=f"{name}-{sample}") for name, samples in SA
 FLOATS = [p for p in ALL if any(is_float(a) for a in leaves(p.values[1].args))]
 SMOOTH = [p for p in FLOATS if CASES[p.values[0]].order and p.values[1].smooth]
 TWICE = [p for p in SMOOTH if CASES[p.values[0]].order > 1]
-ERRORS = [pytest.param(name, error, id=f"{name}-{error}") for name, case in CASES.items()
-          for error in case.errors(Draw(name))]
+ERRORS = [
+    pytest.param(name, error, id=f"{name}-{error}") for name, case in CASES.items() for error in case.errors(Draw(name))
+]
 
 
 def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
@@ -69,6 +70,7 @@ def test_values(name: str, sample: Sample, dtype: str) -> None:
 
 def _slope(name: str, sample: Sample, directions: list[np.ndarray], v: list[np.ndarray]) -> float:
     """The reference's derivative of Σ ⟨v, y⟩ along the directions: fourth-order central difference."""
+
     def moved(t: float) -> list[np.ndarray]:
         steps = iter(directions)
         shifted = each(sample.args, lambda a: a.astype(np.longdouble) + t * next(steps) if is_float(a) else a)
@@ -129,6 +131,7 @@ def test_layouts(name: str, sample: Sample, layout: str) -> None:
         changed = Sample(each(sample.args, lambda a: stretched(a) if is_float(a) else a), sample.kwargs)
         sample = Sample(each(changed.args, lambda a: np.array(a) if is_float(a) else a), sample.kwargs)
     else:
+
         def change(a: Any) -> Any:
             other = LAYOUTS[layout](a) if is_float(a) else None
             return a if other is None else other
@@ -202,15 +205,18 @@ def test_special_values_do_not_depend_on_their_position(name: str, dtype: str) -
         with np.errstate(all="ignore"):
             wanted = np.asarray(CASES[name].reference(np.array([special], np.longdouble))).astype(DTYPES[dtype])
         assert np.isnan(wanted) == np.isnan(alone)
-        assert np.isnan(wanted) or abs(alone - wanted) <= 2 * np.spacing(np.abs(wanted)) or (
-            np.isinf(wanted) and alone == wanted)
+        assert (
+            np.isnan(wanted)
+            or abs(alone - wanted) <= 2 * np.spacing(np.abs(wanted))
+            or (np.isinf(wanted) and alone == wanted)
+        )
         assert np.isnan(wanted) or np.signbit(alone) == np.signbit(wanted)
         for n in (*range(1, 50), 97):
             for position in range(n):
                 x = np.full(n, 0.5, DTYPES[dtype])
                 x[position] = special
                 y = call(pydl.from_numpy(x)).numpy()
-                assert identical(y[position:position + 1], alone) or np.isnan(alone)
+                assert identical(y[position : position + 1], alone) or np.isnan(alone)
                 assert np.isnan(y[position]) == np.isnan(alone[0])
                 assert np.count_nonzero(y == y[position - 1]) >= n - 1 or n == 1
 

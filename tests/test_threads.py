@@ -81,7 +81,7 @@ def step(seed: int) -> bytes:
     x = pydl.from_numpy(rng.normal(size=(140, 120)))
     for _ in range(5):
         loss = ((x @ w).tanh().log_softmax(1) * 0.1).sum() + (w * w).mean()
-        g, = pydl.autograd.grad(loss, w)
+        (g,) = pydl.autograd.grad(loss, w)
         with pydl.no_grad():
             w -= 0.1 * g
     return w.detach().numpy().tobytes()
@@ -106,31 +106,47 @@ def test_backward_of_one_graph_per_thread_over_shared_weights() -> None:
     assert at_once(4, work) == work_alone
 
 
-PARALLEL = ("import numpy as np, pydl\npydl.set_num_threads(2)\n"
-            "def work():\n    a = pydl.ones(400, 400)\n    return float((a @ a).sum())\n")
+PARALLEL = (
+    "import numpy as np, pydl\npydl.set_num_threads(2)\n"
+    "def work():\n    a = pydl.ones(400, 400)\n    return float((a @ a).sum())\n"
+)
 
 
 def fresh(code: str, seconds: float = 30, **environment: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, cwd=ROOT,
-                          env={**os.environ, **environment})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 def test_fork_after_parallel_work_does_not_hang() -> None:
-    code = PARALLEL + ("import os, signal\nwork()\npid = os.fork()\n"
-                       "if pid == 0:\n    signal.alarm(5)\n    os._exit(0 if work() == 400.0 ** 3 else 1)\n"
-                       "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), work() == 400.0 ** 3)\n")
+    code = PARALLEL + (
+        "import os, signal\nwork()\npid = os.fork()\n"
+        "if pid == 0:\n    signal.alarm(5)\n    os._exit(0 if work() == 400.0 ** 3 else 1)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), work() == 400.0 ** 3)\n"
+    )
     assert fresh(code) == "0 True"
 
 
 @pytest.mark.parametrize("order", ["pydl first", "sklearn first"])
 def test_another_openmp_user_in_the_process(order: str) -> None:
     pytest.importorskip("sklearn")
-    other = "from sklearn.cluster import KMeans\ndef fit(): return KMeans(3, n_init=1).fit(np.random.rand(500, 8)).inertia_ > 0\n"
-    code = (PARALLEL + other if order == "pydl first" else "import numpy as np\n" + other + PARALLEL)
-    assert fresh(code + "print(work() == 400.0 ** 3, bool(fit()), work() == 400.0 ** 3, bool(fit()))\n", 60) == "True True True True"
+    other = (
+        "from sklearn.cluster import KMeans\n"
+        "def fit(): return KMeans(3, n_init=1).fit(np.random.rand(500, 8)).inertia_ > 0\n"
+    )
+    code = PARALLEL + other if order == "pydl first" else "import numpy as np\n" + other + PARALLEL
+    assert (
+        fresh(code + "print(work() == 400.0 ** 3, bool(fit()), work() == 400.0 ** 3, bool(fit()))\n", 60)
+        == "True True True True"
+    )
 
 
 @pytest.mark.parity
@@ -138,4 +154,6 @@ def test_another_openmp_user_in_the_process(order: str) -> None:
 def test_torch_in_the_same_process(order: str) -> None:
     other = "import torch\ndef fit(): return float((torch.ones(400, 400) @ torch.ones(400, 400)).sum()) == 400.0 ** 3\n"
     code = PARALLEL + other if order == "pydl first" else other + PARALLEL
-    assert fresh(code + "print(work() == 400.0 ** 3, fit(), work() == 400.0 ** 3, fit())\n", 60) == "True True True True"
+    assert (
+        fresh(code + "print(work() == 400.0 ** 3, fit(), work() == 400.0 ** 3, fit())\n", 60) == "True True True True"
+    )

@@ -22,17 +22,37 @@ from pydl.autograd.grad_mode import (
 from pydl.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from pydl.autograd.gradcheck_module import gradcheck_module
 
-__all__ = ["Function", "GradcheckError", "backward", "enable_grad", "function", "functional", "grad", "gradcheck",
-           "gradcheck_module", "gradgradcheck", "graph", "inference_mode", "is_grad_enabled",
-           "is_inference_mode_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "GradcheckError",
+    "backward",
+    "enable_grad",
+    "function",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradcheck_module",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 Tensor = tape.TensorBase
 Tensors = Tensor | Sequence[Tensor]
 
 
-def backward(tensors: Tensors, grad_tensors: Tensors | Sequence[Tensor | None] | None = None,
-             retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None,
-             inputs: Tensors | None = None) -> None:
+def backward(
+    tensors: Tensors,
+    grad_tensors: Tensors | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Tensors | None = None,
+) -> None:
     """Adds d(Σ_i ⟨g_i, t_i⟩)/dx to `.grad` of every leaf x in the graph of the tensors t_i (or of `inputs` only).
 
     Shapes: each g_i as its t_i; it may be left out for a t_i of one element, where it is 1.
@@ -64,10 +84,17 @@ def backward(tensors: Tensors, grad_tensors: Tensors | Sequence[Tensor | None] |
     engine.backward(roots, given, keep, create_graph, wanted, True, True)
 
 
-def grad(outputs: Tensors, inputs: Tensors, grad_outputs: Tensors | Sequence[Tensor | None] | None = None,
-         retain_graph: bool | None = None, create_graph: bool = False, only_inputs: bool = True,
-         allow_unused: bool | None = None, is_grads_batched: bool = False,
-         materialize_grads: bool = False) -> tuple[Tensor | None, ...]:
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Tensors | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
     """d(Σ_i ⟨g_i, y_i⟩)/dx_j for the outputs y_i and every input x_j, without touching any `.grad`.
 
     Shapes: each g_i as its y_i; it may be left out for a y_i of one element, where it is 1. The results are as the x_j.
@@ -91,8 +118,9 @@ def grad(outputs: Tensors, inputs: Tensors, grad_outputs: Tensors | Sequence[Ten
     if not only_inputs:
         raise ValueError("grad: only_inputs=False is not supported; use backward() to accumulate into the leaves")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, "
-                         "but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     roots, wanted = _as_tuple(outputs), _as_tuple(inputs)
     if not wanted:
         raise ValueError("grad requires non-empty inputs.")
@@ -101,8 +129,9 @@ def grad(outputs: Tensors, inputs: Tensors, grad_outputs: Tensors | Sequence[Ten
     keep = create_graph if retain_graph is None else retain_graph
     result = engine.backward(roots, given, keep, create_graph, wanted, unused, False)
     if materialize_grads:
-        result = tuple(tape.wrap(np.zeros(x.shape, x.array.dtype)) if g is None else g
-                       for g, x in zip(result, wanted, strict=True))
+        result = tuple(
+            tape.wrap(np.zeros(x.shape, x.array.dtype)) if g is None else g for g, x in zip(result, wanted, strict=True)
+        )
     return tuple(result)
 
 
@@ -126,7 +155,9 @@ def _make_grads(roots: tuple[Tensor, ...], grads: Any) -> tuple[Tensor, ...]:
         elif not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         elif g.shape != t.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and output[{i}] "
-                               f"has a shape of {tuple(t.shape)}.")
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and output[{i}] "
+                f"has a shape of {tuple(t.shape)}."
+            )
         result.append(g)
     return tuple(result)

@@ -23,7 +23,7 @@ Tensor = tape.TensorBase
 class FunctionCtx:
     """The `ctx` of a `Function`: carries what `forward` wants to tell `backward`. Any attribute may be set on it.
 
-    Read by the core after `forward`: `_to_save`, `_dirty`, `_non_differentiable`, `_materialize_grads`. Set by the core:
+    Read by the core after `forward`: `_to_save`, `_dirty`, `_non_differentiable`, `_materialize_grads`. Set by it:
     `needs_input_grad` before `forward`; `_packed` (the saved tensors with their versions) when a node is attached.
 
     Source: torch.autograd.function.FunctionCtx.
@@ -40,8 +40,10 @@ class FunctionCtx:
         """Keeps inputs, outputs or intermediate tensors; an in-place change before `backward` raises there."""
         for i, t in enumerate(tensors):
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {i} is of type "
-                                f"{type(t).__name__}; set other values as attributes of ctx")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {i} is of type "
+                    f"{type(t).__name__}; set other values as attributes of ctx"
+                )
         self._to_save = tensors
 
     @property
@@ -94,7 +96,8 @@ class Function:
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError(f"{type(self).__name__}: a Function is not instantiated; call {type(self).__name__}.apply(...)")
+        name = type(self).__name__
+        raise RuntimeError(f"{name}: a Function is not instantiated; call {name}.apply(...)")
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -109,8 +112,10 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Returns the gradients of the arguments of `forward`; to be written by the subclass."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
-                                  "autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -129,8 +134,10 @@ class Function:
         if isinstance(output, list):
             output = tuple(output)
         if not isinstance(output, tuple | Tensor):
-            raise TypeError(f"{cls.__name__}: expected forward to return a Tensor or a tuple of Tensors, "
-                            f"but it returned {type(output).__name__}")
+            raise TypeError(
+                f"{cls.__name__}: expected forward to return a Tensor or a tuple of Tensors, "
+                f"but it returned {type(output).__name__}"
+            )
         return output
 
     @classmethod
@@ -141,12 +148,16 @@ class Function:
         if len(given) > n and all(g is None for g in given[n:]):
             given = given[:n]
         if len(given) != n:
-            raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients "
-                               f"(expected {n}, got {len(given)})")
+            raise RuntimeError(
+                f"function {cls.__name__}Backward returned an incorrect number of gradients "
+                f"(expected {n}, got {len(given)})"
+            )
         for i, g in enumerate(given):
             if g is not None and not isinstance(g, Tensor):
-                raise TypeError(f"function {cls.__name__}Backward returned a {type(g).__name__} for argument {i}; "
-                                f"expected a Tensor or None")
+                raise TypeError(
+                    f"function {cls.__name__}Backward returned a {type(g).__name__} for argument {i}; "
+                    f"expected a Tensor or None"
+                )
         return given
 
     @classmethod
@@ -154,8 +165,10 @@ class Function:
         """`backward`, or its other name `vjp`."""
         vjp = getattr(cls, "vjp", None)
         if vjp is not None and cls.backward is not Function.backward:
-            raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
-                               "You should only implement one of them.")
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
+                "You should only implement one of them."
+            )
         return cls.backward if vjp is None else vjp
 
 
@@ -171,7 +184,9 @@ def _bind(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     else:
         bound = inspect.signature(cls.forward).bind(None, *args, **kwargs)
     if bound.kwargs:
-        raise TypeError(f"{cls.__name__}: forward's keyword-only arguments {sorted(bound.kwargs)} cannot be given to apply")
+        raise TypeError(
+            f"{cls.__name__}: forward's keyword-only arguments {sorted(bound.kwargs)} cannot be given to apply"
+        )
     return bound.args if _separate_setup(cls) else bound.args[1:]
 
 
@@ -202,8 +217,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         single = not isinstance(result, tuple)
         given = (result,) if single else result
         with enable_grad():
-            marked = tuple(g.detach().requires_grad_() if isinstance(g, Tensor) and g.dtype.is_floating_point else g
-                           for g in given)
+            marked = tuple(
+                g.detach().requires_grad_() if isinstance(g, Tensor) and g.dtype.is_floating_point else g for g in given
+            )
             marked = _SecondTime.apply(*marked)
         return marked[0] if single else marked
 

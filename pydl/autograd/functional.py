@@ -21,8 +21,9 @@ Tensor = tape.TensorBase
 Tensors = tuple[Tensor, ...]
 
 
-def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
-        strict: bool = False) -> tuple[Any, Any]:
+def vjp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(f(x), vᵀJ) with J = ∂f/∂x.
 
     Shapes: v as f(x); it may be left out for a result of one element. vᵀJ as x.
@@ -42,8 +43,9 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return call.outputs_like(call.finish(call.outputs)), call.inputs_like(call.finish(result))
 
 
-def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
-        strict: bool = False) -> tuple[Any, Any]:
+def jvp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(f(x), J v) with J = ∂f/∂x: the derivative of wᵀJ v with respect to w.
 
     Shapes: v as x; it may be left out for an input of one element. J v as f(x).
@@ -63,8 +65,14 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return call.outputs_like(call.finish(call.outputs)), call.outputs_like(call.finish(result))
 
 
-def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False,
-             vectorize: bool = False, strategy: str = "reverse-mode") -> Any:
+def jacobian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
     """J[o..., i...] = ∂f(x)[o...] / ∂x[i...], one backward pass per element of f(x).
 
     Shapes: (*shape of f(x), *shape of x); for several inputs or outputs tuples of these, outputs outermost.
@@ -89,8 +97,14 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, 
     return call.outputs_like(tuple(blocks))
 
 
-def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False,
-            vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode") -> Any:
+def hessian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
+) -> Any:
     """H[i..., j...] = ∂²f(x) / ∂x[i...]∂x[j...] of a function with one result of one element.
 
     Shapes: (*shape of x, *shape of x); for several inputs a tuple of tuples.
@@ -113,8 +127,9 @@ def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, s
     return result[0] if single else result
 
 
-def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
-        strict: bool = False) -> tuple[Any, Any]:
+def vhp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(f(x), vᵀH) with the Hessian H of a function with one result of one element.
 
     Shapes: v and vᵀH as x.
@@ -134,8 +149,9 @@ def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     return call.outputs_like(call.finish(call.outputs)), call.inputs_like(call.finish(result))
 
 
-def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False,
-        strict: bool = False) -> tuple[Any, Any]:
+def hvp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> tuple[Any, Any]:
     """(f(x), H v) with the Hessian H of a function with one result of one element; `vhp` is the cheaper one.
 
     Shapes: v and H v as x.
@@ -158,23 +174,26 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 class _Call:
     """One evaluation of the function on fresh aliases of its inputs, and products with its Jacobian."""
 
-    def __init__(self, name: str, func: Callable[..., Any], inputs: Any, create_graph: bool, strict: bool,
-                 fresh: bool = True) -> None:
+    def __init__(
+        self, name: str, func: Callable[..., Any], inputs: Any, create_graph: bool, strict: bool, fresh: bool = True
+    ) -> None:
         self.name, self.create_graph, self.strict = name, create_graph, strict
         given, self.single_in = _as_tuple(name, "inputs", inputs)
         with enable_grad():
             self.inputs = tuple(_alias(x, create_graph) for x in given) if fresh else given
-            self.outputs, self.single_out = _as_tuple(name, "outputs of the user-provided function",
-                                                      func(*self.inputs))
+            self.outputs, self.single_out = _as_tuple(name, "outputs of the user-provided function", func(*self.inputs))
         if strict:
             for i, out in enumerate(self.outputs):
                 if not out.requires_grad:
-                    raise RuntimeError(f"Output {i} of the user-provided function does not require gradients. The "
-                                       f"outputs must be computed in a differentiable manner from the input when "
-                                       f"running in strict mode.")
+                    raise RuntimeError(
+                        f"Output {i} of the user-provided function does not require gradients. The "
+                        f"outputs must be computed in a differentiable manner from the input when "
+                        f"running in strict mode."
+                    )
 
-    def gradients(self, outputs: Tensors, cotangents: Tensors, create_graph: bool,
-                  inputs: Tensors | None = None) -> Tensors:
+    def gradients(
+        self, outputs: Tensors, cotangents: Tensors, create_graph: bool, inputs: Tensors | None = None
+    ) -> Tensors:
         """Σ_o v_oᵀ ∂y_o/∂x for each x; zeros where there is no dependence."""
         wanted = self.inputs if inputs is None else inputs
         pairs = [(o, v) for o, v in zip(outputs, cotangents, strict=True) if o.requires_grad]
@@ -185,8 +204,10 @@ class _Call:
             grads = (None,) * len(wanted)
         if self.strict and any(g is None for g in grads):
             i = next(i for i, g in enumerate(grads) if g is None)
-            raise RuntimeError(f"{self.name}: the result of the user-provided function is independent of input {i}. "
-                               f"This is not allowed in strict mode.")
+            raise RuntimeError(
+                f"{self.name}: the result of the user-provided function is independent of input {i}. "
+                f"This is not allowed in strict mode."
+            )
         return tuple(_zeros(x) if g is None else g for x, g in zip(wanted, grads, strict=True))
 
     def push_forward(self, outputs: Tensors, tangents: Tensors, create_graph: bool) -> Tensors:
@@ -207,8 +228,10 @@ class _Call:
         if not self.single_out:
             raise RuntimeError(f"The function given to {name} should return a single Tensor")
         if self.outputs[0].numel() != 1:
-            raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element, "
-                               f"not {tuple(self.outputs[0].shape)}")
+            raise RuntimeError(
+                f"The Tensor returned by the function given to {name} should contain a single element, "
+                f"not {tuple(self.outputs[0].shape)}"
+            )
         return self.outputs
 
     def finish(self, tensors: Tensors) -> Tensors:
@@ -225,12 +248,16 @@ def _as_tuple(name: str, what: str, value: Any) -> tuple[Tensors, bool]:
     single = isinstance(value, Tensor)
     values = (value,) if single else tuple(value) if isinstance(value, list | tuple) else None
     if values is None:
-        raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the given "
-                        f"{what} has type {type(value).__name__}.")
+        raise TypeError(
+            f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the given "
+            f"{what} has type {type(value).__name__}."
+        )
     for i, x in enumerate(values):
         if not isinstance(x, Tensor):
-            raise TypeError(f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value "
-                            f"at index {i} has type {type(x).__name__}.")
+            raise TypeError(
+                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value "
+                f"at index {i} has type {type(x).__name__}."
+            )
     return values, single
 
 
@@ -244,9 +271,8 @@ def _alias(x: Tensor, create_graph: bool) -> Tensor:
 def _vector(name: str, what: str, v: Any, like: Tensors, create_graph: bool, single: bool) -> Tensors:
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:
-            raise RuntimeError(f"The vector {what} can only be None if the {'function' if name == 'vjp' else 'input to'}"
-                               f" {'returns' if name == 'vjp' else 'the function is'} a single Tensor with a single "
-                               f"element.")
+            place = "the function returns" if name == "vjp" else "the input to the function is"
+            raise RuntimeError(f"The vector {what} can only be None if {place} a single Tensor with a single element.")
         return _ones(like)
     values, _ = _as_tuple(name, what, v)
     if len(values) != len(like):

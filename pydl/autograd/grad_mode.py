@@ -16,8 +16,14 @@ from typing import Any, TypeVar
 from pydl._core.tape import is_grad_enabled
 from pydl._core.tape import set_grad_enabled as _set_flag
 
-__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad",
-           "set_grad_enabled"]
+__all__ = [
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,8 +37,9 @@ class _GradMode:
         """A new switch with the same setting; a decorated function enters a fresh one on every call."""
         return type(self)()
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _set_flag(self._previous)
 
     def __call__(self, function: F) -> F:
@@ -165,7 +172,7 @@ class set_grad_enabled(_GradMode):
 
 
 class inference_mode(_GradMode):
-    """The same as `no_grad` (or nothing, for `mode=False`); pydl keeps its version counters, so no tensor is restricted.
+    """The same as `no_grad` (nothing for `mode=False`); version counters are kept, so no tensor is restricted.
 
     Source: torch.inference_mode.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`gradcheck` and `gradgradcheck`: gradients against central differences, element by element or along random directions.
+"""`gradcheck` and `gradgradcheck`: gradients against central differences, by elements or along directions.
 
 J[i][o] is the derivative of output o with respect to input i, shaped (elements of x_i, elements of y_o).
 """
@@ -25,14 +25,27 @@ class GradcheckError(RuntimeError):
     """A gradient differs from its central difference, or is not repeatable."""
 
 
-def gradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], *, eps: float = 1e-6, atol: float = 1e-5,
-              rtol: float = 1e-3, raise_exception: bool = True, nondet_tol: float = 0.0,
-              check_undefined_grad: bool = True, check_grad_dtypes: bool = False, check_batched_grad: bool = False,
-              check_batched_forward_grad: bool = False, check_forward_ad: bool = False,
-              check_backward_ad: bool = True, fast_mode: bool = False, masked: bool | None = None) -> bool:
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Tensor | Sequence[Any],
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
+) -> bool:
     """Compares ∂y/∂x of `func` with (f(x + eps) − f(x − eps)) / (2 eps): |a − n| ≤ atol + rtol |n| for each element.
 
-    `fast_mode` compares vᵀJu for one fixed positive direction u per input and v per output instead of each element of J.
+    `fast_mode` compares vᵀJu for one fixed positive direction u per input and v per output, not each element of J.
     Every output is differentiated by itself, so other outputs' gradients are undefined in that pass: this is what
     `check_undefined_grad` asks for. `masked` has no meaning without sparse tensors.
 
@@ -49,8 +62,11 @@ def gradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], *, eps: 
         >>> pydl.autograd.gradcheck(pydl.tanh, (x,))
         True
     """
-    _refuse(check_batched_grad=check_batched_grad, check_batched_forward_grad=check_batched_forward_grad,
-            check_forward_ad=check_forward_ad)
+    _refuse(
+        check_batched_grad=check_batched_grad,
+        check_batched_forward_grad=check_batched_forward_grad,
+        check_forward_ad=check_forward_ad,
+    )
     if not check_backward_ad:
         raise ValueError("gradcheck: nothing to check with check_backward_ad=False")
     tupled = _as_tuple(inputs)
@@ -64,12 +80,25 @@ def gradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], *, eps: 
     return True
 
 
-def gradgradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any],
-                  grad_outputs: Tensor | Sequence[Tensor] | None = None, *, eps: float = 1e-6, atol: float = 1e-5,
-                  rtol: float = 1e-3, gen_non_contig_grad_outputs: bool = False, raise_exception: bool = True,
-                  nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False,
-                  check_batched_grad: bool = False, check_fwd_over_rev: bool = False, check_rev_over_rev: bool = True,
-                  fast_mode: bool = False, masked: bool = False) -> bool:
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Tensor | Sequence[Any],
+    grad_outputs: Tensor | Sequence[Tensor] | None = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
+) -> bool:
     """`gradcheck` of (x, g) ↦ ∂⟨g, f(x)⟩/∂x: the second derivatives, those with respect to g included.
 
     Without `grad_outputs` the g are drawn from a normal distribution with a fixed seed;
@@ -95,22 +124,40 @@ def gradgradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any],
         cotangents = _as_tuple(grad_outputs)
 
     def first_derivatives(*args: Any) -> tuple[Tensor, ...]:
-        x, g = args[:len(args) - len(cotangents)], args[len(args) - len(cotangents):]
+        x, g = args[: len(args) - len(cotangents)], args[len(args) - len(cotangents) :]
         wanted = tuple(t for t in x if isinstance(t, Tensor) and t.requires_grad)
         given = engine.backward(_outputs(func, x), g, True, True, wanted, True, False)
         return tuple(d for d in given if d is not None)
 
-    return gradcheck(first_derivatives, tupled + cotangents, eps=eps, atol=atol, rtol=rtol,
-                     raise_exception=raise_exception, nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad,
-                     check_grad_dtypes=check_grad_dtypes, check_batched_grad=check_batched_grad, fast_mode=fast_mode,
-                     masked=masked)
+    return gradcheck(
+        first_derivatives,
+        tupled + cotangents,
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad,
+        fast_mode=fast_mode,
+        masked=masked,
+    )
 
 
 class _Checker:
     """One call of `gradcheck`: the function, the inputs under test, and the tolerances."""
 
-    def __init__(self, func: Callable[..., Any], inputs: tuple[Any, ...], eps: float, atol: float, rtol: float,
-                 nondet_tol: float, grad_dtypes: bool) -> None:
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        inputs: tuple[Any, ...],
+        eps: float,
+        atol: float,
+        rtol: float,
+        nondet_tol: float,
+        grad_dtypes: bool,
+    ) -> None:
         self.func, self.inputs = func, inputs
         self.eps, self.atol, self.rtol, self.nondet_tol = eps, atol, rtol, nondet_tol
         self.grad_dtypes = grad_dtypes
@@ -136,21 +183,25 @@ class _Checker:
                 raise GradcheckError(
                     f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
                     f"gives different values, although analytical gradient matches numerical gradient.The tolerance "
-                    f"for nondeterminism was {self.nondet_tol}.\n{_pair(b, a)}")
+                    f"for nondeterminism was {self.nondet_tol}.\n{_pair(b, a)}"
+                )
             if not _close(a, n, self.atol, self.rtol):
                 raise GradcheckError(f"Jacobian mismatch for output {i} with respect to input {j},\n{_pair(n, a)}")
         self._must_be_linear(i, out, analytical)
         if fast:
-            raise GradcheckError(f"Fast gradcheck failed but element-wise differences are small for output {i}; the "
-                                 f"tolerances are too tight for one direction, use fast_mode=False")
+            raise GradcheckError(
+                f"Fast gradcheck failed but element-wise differences are small for output {i}; the "
+                f"tolerances are too tight for one direction, use fast_mode=False"
+            )
 
     def _must_be_linear(self, i: int, out: Tensor, analytical: tuple[Array, ...]) -> None:
         """Unit cotangents cannot tell g from g²: one other cotangent must give the same combination of columns."""
         v = 2 * _direction(np.random.default_rng(42), out.numel())
         for j, (jacobian, row) in enumerate(zip(analytical, self._vjp(out, v), strict=True)):
             if not _close(row, jacobian @ v, self.atol, self.rtol):
-                raise GradcheckError(f"Backward is not linear in the gradient of output {i} for input {j}\n"
-                                     f"{_pair(jacobian @ v, row)}")
+                raise GradcheckError(
+                    f"Backward is not linear in the gradient of output {i} for input {j}\n{_pair(jacobian @ v, row)}"
+                )
 
     def _vjp(self, out: Tensor, cotangent: Array) -> tuple[Array, ...]:
         """One flat gradient per checked input; zeros where there is none."""
@@ -159,8 +210,9 @@ class _Checker:
         rows = []
         for j, (x, g) in enumerate(zip(self.checked, grads, strict=True)):
             if g is not None and g.shape != x.shape:
-                raise GradcheckError(f"Analytical gradient has incorrect size: {tuple(g.shape)} for input {j} of shape "
-                                     f"{tuple(x.shape)}")
+                raise GradcheckError(
+                    f"Analytical gradient has incorrect size: {tuple(g.shape)} for input {j} of shape {tuple(x.shape)}"
+                )
             if g is not None and self.grad_dtypes and g.dtype != x.dtype:
                 raise GradcheckError(f"Analytical gradient has incorrect dtype: {g.dtype} for input {j} of {x.dtype}")
             rows.append(np.zeros(x.numel()) if g is None else np.array(g.array, np.float64).reshape(-1))
@@ -230,8 +282,10 @@ class _Checker:
                 with no_grad():
                     moved = [o for o in _as_tuple(self.func(*self.inputs)) if isinstance(o, Tensor)]
                 data[index] = keep
-                if any(o.dtype.is_floating_point and not np.array_equal(o.array, m.array)
-                       for o, m in zip(results, moved, strict=True)):
+                if any(
+                    o.dtype.is_floating_point and not np.array_equal(o.array, m.array)
+                    for o, m in zip(results, moved, strict=True)
+                ):
                     raise GradcheckError("Numerical gradient for function expected to be zero")
 
 
@@ -241,17 +295,24 @@ def _checked_inputs(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
         if not isinstance(x, Tensor) or not x.requires_grad:
             continue
         if x.array.dtype != np.float64:
-            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point or complex. This "
-                          f"check will likely fail if all the inputs are not of double precision floating point or "
-                          f"complex. ", stacklevel=4)
+            warnings.warn(
+                f"Input #{i} requires gradient and is not a double precision floating point or complex. This "
+                f"check will likely fail if all the inputs are not of double precision floating point or "
+                f"complex. ",
+                stacklevel=4,
+            )
         if x.numel() and any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
-            raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
-                               f"non-overlapping to be able to compute the numerical gradients correctly. You should "
-                               f"call .contiguous on the input before passing it to gradcheck.")
+            raise RuntimeError(
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that "
+                f"are non-overlapping to be able to compute the numerical gradients correctly. You should "
+                f"call .contiguous on the input before passing it to gradcheck."
+            )
         checked.append(x)
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have "
-                         "requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have "
+            "requires_grad=True."
+        )
     return tuple(checked)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`gradcheck_module`: every parameter's gradient of a layer or model against central differences, norm-wise, in float64."""
+"""`gradcheck_module`: every parameter's gradient against central differences, norm-wise, in float64."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class GradcheckRow:
 
     def __str__(self) -> str:
         note = "  (a kink?)" if self.verdict == "inconclusive" else ""
-        return f"{self.name:<28} {str(self.shape):<16} {self.error:9.2e}  {self.verdict}{note}"
+        return f"{self.name:<28} {self.shape!s:<16} {self.error:9.2e}  {self.verdict}{note}"
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ class GradcheckResult:
         return "\n".join(map(str, self.rows))
 
 
-def gradcheck_module(module: Any, *inputs: Any, max_elements: int = 256, seed: int = 0,
-                     verbose: bool = True) -> GradcheckResult:
+def gradcheck_module(
+    module: Any, *inputs: Any, max_elements: int = 256, seed: int = 0, verbose: bool = True
+) -> GradcheckResult:
     """Prints ‖a − n‖ / max(‖a‖ + ‖n‖, 1e-8 ‖all gradients‖) for each parameter and floating-point input of a module.
 
     a is the gradient of ⟨v, module(*inputs)⟩ for a fixed random v, n its central difference. Below 1e-7 it passes,
@@ -105,11 +106,13 @@ class _Run:
         self.buffers = [(b, b.array.copy()) for b in self.module.buffers()]
         self.random_state = random.get_rng_state()
         self.variables = [(n, p) for n, p in self.module.named_parameters() if p.requires_grad]
-        self.variables += [(f"input {i}", x) for i, x in enumerate(self.inputs)
-                           if isinstance(x, Tensor) and x.requires_grad]
+        self.variables += [
+            (f"input {i}", x) for i, x in enumerate(self.inputs) if isinstance(x, Tensor) and x.requires_grad
+        ]
         if not self.variables:
-            raise ValueError("gradcheck_module: the module has no parameter that requires a gradient and no "
-                             "floating-point input")
+            raise ValueError(
+                "gradcheck_module: the module has no parameter that requires a gradient and no floating-point input"
+            )
         self.kept: list[int] = []  # which outputs can be differentiated
         self.cotangents: list[Array] = []
 
@@ -136,8 +139,10 @@ class _Run:
             wanted = tuple(x for _, x in self.variables)
             given = tuple(tape.wrap(np.asarray(v)) for v in self.cotangents)
             grads = engine.backward(roots, given, False, False, wanted, True, False)
-        return [np.zeros(x.shape) if g is None else np.array(g.array, np.float64)
-                for x, g in zip(wanted, grads, strict=True)]
+        return [
+            np.zeros(x.shape) if g is None else np.array(g.array, np.float64)
+            for x, g in zip(wanted, grads, strict=True)
+        ]
 
     def row(self, name: str, x: Tensor, gradient: Array, total: float) -> GradcheckRow:
         """Tries one step after another until the error is below PASS; the smallest error decides."""

@@ -20,9 +20,24 @@ def pairs(a: str, b: str) -> Callable[[Draw], Iterator[Sample]]:
     def samples(g: Draw) -> Iterator[Sample]:
         left: Make = getattr(g, a)
         right: Make = getattr(g, b)
-        for x, y in (((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 4), (3, 1)), ((2, 1, 5), (4, 1)), ((), (3,)), ((2, 3), ()),
-                     ((), ()), ((1,), (1,)), ((0,), (0,)), ((0, 3), (1, 3)), ((7,), (7,)), ((17,), (17,)), ((33,), (1,)),
-                     ((1, 35), (2, 35)), ((2, 3, 2, 5), (3, 1, 5)), ((5, 67), (5, 67))):
+        for x, y in (
+            ((3, 4), (3, 4)),
+            ((3, 4), (4,)),
+            ((3, 4), (3, 1)),
+            ((2, 1, 5), (4, 1)),
+            ((), (3,)),
+            ((2, 3), ()),
+            ((), ()),
+            ((1,), (1,)),
+            ((0,), (0,)),
+            ((0, 3), (1, 3)),
+            ((7,), (7,)),
+            ((17,), (17,)),
+            ((33,), (1,)),
+            ((1, 35), (2, 35)),
+            ((2, 3, 2, 5), (3, 1, 5)),
+            ((5, 67), (5, 67)),
+        ):
             yield S(left(*x), right(*y))
         yield S(left(3, 4), 1.5)
         yield S(left(19), 2)
@@ -35,8 +50,24 @@ def singles(domain: str) -> Callable[[Draw], Iterator[Sample]]:
 
     def samples(g: Draw) -> Iterator[Sample]:
         make: Make = getattr(g, domain)
-        for shape in ((), (0,), (1,), (3,), (4,), (7,), (8,), (9,), (16,), (31,), (33,), (3, 4), (2, 0, 3), (2, 3, 5),
-                      (1, 1, 1), (5, 67)):
+        for shape in (
+            (),
+            (0,),
+            (1,),
+            (3,),
+            (4,),
+            (7,),
+            (8,),
+            (9,),
+            (16,),
+            (31,),
+            (33,),
+            (3, 4),
+            (2, 0, 3),
+            (2, 3, 5),
+            (1, 1, 1),
+            (5, 67),
+        ):
             yield S(make(*shape))
 
     return samples
@@ -53,8 +84,9 @@ def mismatch(g: Draw) -> Iterator[Error]:
 
 
 def unary(function: Callable, domain: str, factor: float = 2.0, order: int = 2) -> Case:
-    return Case(function, singles(domain), lambda g: [Error(S("a"), TypeError, "")], large(domain), factor=factor,
-                order=order)
+    return Case(
+        function, singles(domain), lambda g: [Error(S("a"), TypeError, "")], large(domain), factor=factor, order=order
+    )
 
 
 def compared(function: Callable) -> Case:
@@ -102,8 +134,15 @@ def _pow(g: Draw) -> Iterator[Sample]:
 
 
 def _where(g: Draw) -> Iterator[Sample]:
-    for c, x, y in (((3, 4), (3, 4), (3, 4)), ((3, 1), (4,), (2, 3, 4)), ((), (3,), (3,)), ((0,), (0,), (1,)),
-                    ((1,), (1,), (1,)), ((4,), (), (4,)), ((5, 67), (5, 67), (67,))):
+    for c, x, y in (
+        ((3, 4), (3, 4), (3, 4)),
+        ((3, 1), (4,), (2, 3, 4)),
+        ((), (3,), (3,)),
+        ((0,), (0,), (1,)),
+        ((1,), (1,), (1,)),
+        ((4,), (), (4,)),
+        ((5, 67), (5, 67), (67,)),
+    ):
         yield S(g.flags(*c), g.normal(*x), g.normal(*y))
     yield S(g.flags(9), g.normal(9), 0.5)
     yield S(g.flags(9), -1.0, g.normal(9))

@@ -16,10 +16,27 @@ SIDES = (1, 5, 6, 13, 17, 31, 33)  # around the tiles of every instruction set
 
 
 def _matmul(g: Draw) -> Iterator[Sample]:
-    for x, y in (((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
-                 ((5, 2, 3), (5, 3, 4)), ((5, 1, 2, 3), (4, 3, 2)), ((5, 2, 3), (3,)), ((3,), (5, 3, 2)), ((1, 1), (1, 1)),
-                 ((0, 3), (3, 4)), ((2, 0), (0, 4)), ((2, 3), (3, 0)), ((0,), (0,)), ((4, 0, 3), (4, 3, 2)),
-                 ((65, 70), (70, 67)), ((1, 300), (300, 1)), ((3, 520), (520, 18))):
+    for x, y in (
+        ((3,), (3,)),
+        ((2, 3), (3,)),
+        ((3,), (3, 4)),
+        ((2, 3), (3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 3), (5, 3, 4)),
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 1, 2, 3), (4, 3, 2)),
+        ((5, 2, 3), (3,)),
+        ((3,), (5, 3, 2)),
+        ((1, 1), (1, 1)),
+        ((0, 3), (3, 4)),
+        ((2, 0), (0, 4)),
+        ((2, 3), (3, 0)),
+        ((0,), (0,)),
+        ((4, 0, 3), (4, 3, 2)),
+        ((65, 70), (70, 67)),
+        ((1, 300), (300, 1)),
+        ((3, 520), (520, 18)),
+    ):
         yield S(g.normal(*x), g.normal(*y))
     for m in SIDES:
         for n in SIDES:
@@ -47,8 +64,18 @@ def _dot(g: Draw) -> Iterator[Sample]:
 
 
 def _linear(g: Draw) -> Iterator[Sample]:
-    for x, w in (((5, 3), (4, 3)), ((3,), (4, 3)), ((2, 5, 3), (4, 3)), ((0, 3), (4, 3)), ((5, 0), (4, 0)), ((1, 1), (1, 1)),
-                 ((64, 70), (33, 70)), ((17, 130), (65, 130)), ((1, 40), (50, 40)), ((2, 3, 2, 7), (9, 7))):
+    for x, w in (
+        ((5, 3), (4, 3)),
+        ((3,), (4, 3)),
+        ((2, 5, 3), (4, 3)),
+        ((0, 3), (4, 3)),
+        ((5, 0), (4, 0)),
+        ((1, 1), (1, 1)),
+        ((64, 70), (33, 70)),
+        ((17, 130), (65, 130)),
+        ((1, 40), (50, 40)),
+        ((2, 3, 2, 7), (9, 7)),
+    ):
         yield S(g.normal(*x), g.normal(*w))
         yield S(g.normal(*x), g.normal(*w), g.normal(w[0]))
 
@@ -85,16 +112,50 @@ def _matmul_errors(g: Draw) -> Iterator[Error]:
 _SQUARE = 257
 
 CASES = {
-    "matmul": Case(reference.matmul, _matmul, _matmul_errors, lambda g: S(g.normal(_SQUARE, 300), g.normal(300, _SQUARE)),
-                   _flops, length=_length),
-    "mm": Case(reference.matmul, _mm, lambda g: [*_inner(g), Error(S(g.normal(2, 2, 2), g.normal(2, 2)), RuntimeError, "2-?D|2d|matri|dimension")],
-               lambda g: S(g.normal(_SQUARE, 300), g.normal(300, _SQUARE)), _flops, length=_length),
-    "bmm": Case(reference.matmul, _bmm, lambda g: [Error(S(g.normal(2, 3, 4), g.normal(3, 4, 5)), RuntimeError, "batch|2.*3")],
-                lambda g: S(g.normal(8, 129, 130), g.normal(8, 130, 127)), length=_length),
-    "mv": Case(reference.matmul, _mv, lambda g: [Error(S(g.normal(2, 3), g.normal(4)), RuntimeError, "3|4")],
-               lambda g: S(g.normal(1030, 1030), g.normal(1030)), _flops, length=_length),
-    "dot": Case(reference.matmul, _dot, lambda g: [Error(S(g.normal(3), g.normal(4)), RuntimeError, "3.*4")],
-                lambda g: S(g.normal((1 << 20) + 3), g.normal((1 << 20) + 3)), length=_length),
-    "linear": Case(reference.linear, _linear, _linear_errors,
-                   lambda g: S(g.normal(256, 300), g.normal(200, 300), g.normal(200)), _linear_flops, length=_length),
+    "matmul": Case(
+        reference.matmul,
+        _matmul,
+        _matmul_errors,
+        lambda g: S(g.normal(_SQUARE, 300), g.normal(300, _SQUARE)),
+        _flops,
+        length=_length,
+    ),
+    "mm": Case(
+        reference.matmul,
+        _mm,
+        lambda g: [*_inner(g), Error(S(g.normal(2, 2, 2), g.normal(2, 2)), RuntimeError, "2-?D|2d|matri|dimension")],
+        lambda g: S(g.normal(_SQUARE, 300), g.normal(300, _SQUARE)),
+        _flops,
+        length=_length,
+    ),
+    "bmm": Case(
+        reference.matmul,
+        _bmm,
+        lambda g: [Error(S(g.normal(2, 3, 4), g.normal(3, 4, 5)), RuntimeError, "batch|2.*3")],
+        lambda g: S(g.normal(8, 129, 130), g.normal(8, 130, 127)),
+        length=_length,
+    ),
+    "mv": Case(
+        reference.matmul,
+        _mv,
+        lambda g: [Error(S(g.normal(2, 3), g.normal(4)), RuntimeError, "3|4")],
+        lambda g: S(g.normal(1030, 1030), g.normal(1030)),
+        _flops,
+        length=_length,
+    ),
+    "dot": Case(
+        reference.matmul,
+        _dot,
+        lambda g: [Error(S(g.normal(3), g.normal(4)), RuntimeError, "3.*4")],
+        lambda g: S(g.normal((1 << 20) + 3), g.normal((1 << 20) + 3)),
+        length=_length,
+    ),
+    "linear": Case(
+        reference.linear,
+        _linear,
+        _linear_errors,
+        lambda g: S(g.normal(256, 300), g.normal(200, 300), g.normal(200)),
+        _linear_flops,
+        length=_length,
+    ),
 }

@@ -52,7 +52,9 @@ def _logits(g: Draw) -> Iterator[Sample]:
 
 
 def _targets(g: Draw, shape: tuple[int, ...]) -> np.ndarray:
-    return g.integers(0, shape[0] if len(shape) == 1 else shape[1], *(() if len(shape) == 1 else (shape[0], *shape[2:])))
+    return g.integers(
+        0, shape[0] if len(shape) == 1 else shape[1], *(() if len(shape) == 1 else (shape[0], *shape[2:]))
+    )
 
 
 def _nll(g: Draw) -> Iterator[Sample]:
@@ -115,10 +117,12 @@ def _rows(g: Draw) -> Sample:
 CASES = {
     "mse_loss": Case(reference.mse_loss, _regression("normal"), _loss_errors, _pair("normal"), length=_elements),
     "l1_loss": Case(reference.l1_loss, _regression("away"), _loss_errors, _pair("away"), length=_elements),
-    "binary_cross_entropy": Case(reference.binary_cross_entropy, _probabilities, _outside, _pair("unit"),
-                                 length=_elements, factor=4),
-    "binary_cross_entropy_with_logits": Case(reference.binary_cross_entropy_with_logits, _logits, _same_size,
-                                             _pair("unit"), length=_elements, factor=4),
+    "binary_cross_entropy": Case(
+        reference.binary_cross_entropy, _probabilities, _outside, _pair("unit"), length=_elements, factor=4
+    ),
+    "binary_cross_entropy_with_logits": Case(
+        reference.binary_cross_entropy_with_logits, _logits, _same_size, _pair("unit"), length=_elements, factor=4
+    ),
     "nll_loss": Case(reference.nll_loss, _nll, _class_errors, _rows, length=_elements),
     "cross_entropy": Case(reference.cross_entropy, _cross_entropy, _class_errors, _rows, length=_elements, factor=8),
 }

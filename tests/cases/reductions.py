@@ -13,8 +13,17 @@ from tests import reference
 from tests.harness import Case, Draw, Error, S, Sample, rough
 
 SHAPES: tuple[tuple[tuple[int, ...], tuple[Any, ...]], ...] = (
-    ((3, 4), (0, 1, -1, (0, 1))), ((2, 3, 5), (0, 1, 2, (0, 2), (1, -1))), ((7,), (0,)), ((1,), (0,)), ((1, 1), (1,)),
-    ((33, 35), (0, 1)), ((2, 0, 3), (0,)), ((0,), ()), ((3, 130), (-1,)), ((5, 1, 7), (1,)))
+    ((3, 4), (0, 1, -1, (0, 1))),
+    ((2, 3, 5), (0, 1, 2, (0, 2), (1, -1))),
+    ((7,), (0,)),
+    ((1,), (0,)),
+    ((1, 1), (1,)),
+    ((33, 35), (0, 1)),
+    ((2, 0, 3), (0,)),
+    ((0,), ()),
+    ((3, 130), (-1,)),
+    ((5, 1, 7), (1,)),
+)
 
 
 def several(domain: str, tuples: bool = True, empty: bool = True) -> Callable[[Draw], Iterator[Sample]]:
@@ -122,8 +131,13 @@ def _extreme(function: Callable[..., Any], order: int) -> Case:
 
 CASES = {
     "sum": Case(reference.sum, _sum, bad_dims, _large_whole, length=reduced_length),
-    "mean": Case(reference.mean, several("normal"), lambda g: [*bad_dims(g), Error(S(g.integers(0, 9, 3)), RuntimeError, "dtype")],
-                 _large_whole, length=reduced_length),
+    "mean": Case(
+        reference.mean,
+        several("normal"),
+        lambda g: [*bad_dims(g), Error(S(g.integers(0, 9, 3)), RuntimeError, "dtype")],
+        _large_whole,
+        length=reduced_length,
+    ),
     "prod": Case(reference.prod, several("positive", tuples=False), bad_dim, _large, length=reduced_length),
     "var": Case(reference.var, _var, bad_dims, _large, length=reduced_length, factor=4),
     "std": Case(reference.std, _var, bad_dims, _large, length=reduced_length, factor=4),

@@ -20,8 +20,16 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 def _reshape(g: Draw) -> Iterator[Sample]:
-    for shape, new in (((3, 4), (4, 3)), ((3, 4), (-1,)), ((2, 3, 4), (6, -1)), ((), (1, 1)), ((1,), ()), ((0, 3), (3, 0)),
-                       ((2, 1, 3), (2, 3)), ((5,), (5,))):
+    for shape, new in (
+        ((3, 4), (4, 3)),
+        ((3, 4), (-1,)),
+        ((2, 3, 4), (6, -1)),
+        ((), (1, 1)),
+        ((1,), ()),
+        ((0, 3), (3, 0)),
+        ((2, 1, 3), (2, 3)),
+        ((5,), (5,)),
+    ):
         yield S(g.normal(*shape), new)
     yield S(g.integers(0, 9, 6), (2, 3))
 
@@ -34,18 +42,38 @@ def _reshape_errors(g: Draw) -> Iterator[Error]:
 
 
 def _transpose(g: Draw) -> Iterator[Sample]:
-    for shape, a, b in (((3, 4), 0, 1), ((2, 3, 4), 0, -1), ((2, 3, 4), 1, 1), ((), 0, -1), ((0, 3), 0, 1), ((1, 1), 0, 1)):
+    for shape, a, b in (
+        ((3, 4), 0, 1),
+        ((2, 3, 4), 0, -1),
+        ((2, 3, 4), 1, 1),
+        ((), 0, -1),
+        ((0, 3), 0, 1),
+        ((1, 1), 0, 1),
+    ):
         yield S(g.normal(*shape), a, b)
 
 
 def _permute(g: Draw) -> Iterator[Sample]:
-    for shape, dims in (((3, 4), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((2, 3, 4), (-1, 0, 1)), ((), ()), ((0, 3, 1), (2, 1, 0)),
-                        ((1,), (0,))):
+    for shape, dims in (
+        ((3, 4), (1, 0)),
+        ((2, 3, 4), (2, 0, 1)),
+        ((2, 3, 4), (-1, 0, 1)),
+        ((), ()),
+        ((0, 3, 1), (2, 1, 0)),
+        ((1,), (0,)),
+    ):
         yield S(g.normal(*shape), dims)
 
 
 def _expand(g: Draw) -> Iterator[Sample]:
-    for shape, sizes in (((3, 1), (3, 4)), ((1,), (2, 3)), ((3,), (2, -1)), ((), (2,)), ((0, 1), (0, 3)), ((2, 3), (2, 3))):
+    for shape, sizes in (
+        ((3, 1), (3, 4)),
+        ((1,), (2, 3)),
+        ((3,), (2, -1)),
+        ((), (2,)),
+        ((0, 1), (0, 3)),
+        ((2, 3), (2, 3)),
+    ):
         yield S(g.normal(*shape), *sizes)
 
 
@@ -63,8 +91,15 @@ def _unsqueeze(g: Draw) -> Iterator[Sample]:
 
 
 def _flatten(g: Draw) -> Iterator[Sample]:
-    for shape, args in (((2, 3, 4), ()), ((2, 3, 4), (1,)), ((2, 3, 4, 5), (1, 2)), ((), ()), ((0, 3), ()), ((1, 1), (0, -1)),
-                        ((3,), ())):
+    for shape, args in (
+        ((2, 3, 4), ()),
+        ((2, 3, 4), (1,)),
+        ((2, 3, 4, 5), (1, 2)),
+        ((), ()),
+        ((0, 3), ()),
+        ((1, 1), (0, -1)),
+        ((3,), ()),
+    ):
         yield S(g.normal(*shape), *args)
 
 
@@ -72,12 +107,35 @@ def _index(g: Draw) -> Iterator[Sample]:
     x = lambda: g.normal(4, 5, 6)  # noqa: E731
     i, j = np.array([2, 0, -1]), np.array([1, 1, 4])
     mask = g.rng.integers(0, 2, (4, 5)).astype(bool)
-    for index in (0, -1, slice(1, 3), slice(None, None, 2), (slice(None), 2), (..., 1), (None, 1, ..., None), (1, 2, 3),
-                  slice(2, 2), (slice(0, 1), slice(0, 1), slice(0, 1)), (slice(None), slice(1, 5, 3), -2)):
+    for index in (
+        0,
+        -1,
+        slice(1, 3),
+        slice(None, None, 2),
+        (slice(None), 2),
+        (..., 1),
+        (None, 1, ..., None),
+        (1, 2, 3),
+        slice(2, 2),
+        (slice(0, 1), slice(0, 1), slice(0, 1)),
+        (slice(None), slice(1, 5, 3), -2),
+    ):
         yield S(x(), index)
-    for index in (i, (i, j), (slice(None), i), (i, slice(None), j), (..., i), (i[:, None], j[None, :2]), (0, slice(1, 3), i),
-                  np.array([], np.int64), mask, (slice(None), np.array([True, False, True, True, False])), (i, None, j),
-                  np.array(2), (np.array(1), slice(None), 0)):
+    for index in (
+        i,
+        (i, j),
+        (slice(None), i),
+        (i, slice(None), j),
+        (..., i),
+        (i[:, None], j[None, :2]),
+        (0, slice(1, 3), i),
+        np.array([], np.int64),
+        mask,
+        (slice(None), np.array([True, False, True, True, False])),
+        (i, None, j),
+        np.array(2),
+        (np.array(1), slice(None), 0),
+    ):
         yield S(x(), index)
     yield S(g.normal(), None)
     yield S(g.normal(), ...)
@@ -88,8 +146,18 @@ def _index(g: Draw) -> Iterator[Sample]:
 
 
 def _index_errors(g: Draw) -> Iterator[Error]:
-    for index in (4, -5, (0, 5), (0, 0, 0, 0), np.array([0, 4]), np.array([-5]), (slice(None), np.array([9])),
-                  np.array([np.iinfo(np.int64).min]), np.ones((3, 5), bool), 1.5):
+    for index in (
+        4,
+        -5,
+        (0, 5),
+        (0, 0, 0, 0),
+        np.array([0, 4]),
+        np.array([-5]),
+        (slice(None), np.array([9])),
+        np.array([np.iinfo(np.int64).min]),
+        np.ones((3, 5), bool),
+        1.5,
+    ):
         yield Error(S(g.normal(4, 5, 6), index), (IndexError, TypeError), "")
     yield Error(S(g.normal(4), slice(None, None, -1)), ValueError, "step")
     yield Error(S(g.normal(4), slice(None, None, 0)), ValueError, "step|zero")
@@ -97,8 +165,15 @@ def _index_errors(g: Draw) -> Iterator[Error]:
 
 
 def _select(g: Draw) -> Iterator[Sample]:
-    for shape, dim, index in (((4, 5), 0, [3, 0, 3]), ((4, 5), 1, [4]), ((4, 5, 6), -1, [0, 5, 5, 2]), ((4,), 0, []),
-                              ((1,), 0, [0, 0]), ((0, 3), 1, [2, 0]), ((33, 7), 0, list(range(32, -1, -1)))):
+    for shape, dim, index in (
+        ((4, 5), 0, [3, 0, 3]),
+        ((4, 5), 1, [4]),
+        ((4, 5, 6), -1, [0, 5, 5, 2]),
+        ((4,), 0, []),
+        ((1,), 0, [0, 0]),
+        ((0, 3), 1, [2, 0]),
+        ((33, 7), 0, list(range(32, -1, -1))),
+    ):
         yield S(g.normal(*shape), dim, np.array(index, np.int64))
 
 
@@ -110,8 +185,16 @@ def _select_errors(g: Draw) -> Iterator[Error]:
 
 
 def _gather(g: Draw) -> Iterator[Sample]:
-    for shape, dim, index in (((4, 5), 0, (3, 5)), ((4, 5), 1, (4, 2)), ((4, 5), -1, (2, 7)), ((3, 4, 5), 1, (3, 2, 5)),
-                              ((4,), 0, (6,)), ((1,), 0, (1,)), ((4, 5), 1, (4, 0)), ((0, 3), 1, (0, 2))):
+    for shape, dim, index in (
+        ((4, 5), 0, (3, 5)),
+        ((4, 5), 1, (4, 2)),
+        ((4, 5), -1, (2, 7)),
+        ((3, 4, 5), 1, (3, 2, 5)),
+        ((4,), 0, (6,)),
+        ((1,), 0, (1,)),
+        ((4, 5), 1, (4, 0)),
+        ((0, 3), 1, (0, 2)),
+    ):
         yield S(g.normal(*shape), dim, g.integers(0, max(shape[dim], 1), *index))
 
 
@@ -123,8 +206,15 @@ def _gather_errors(g: Draw) -> Iterator[Error]:
 
 
 def _cat(g: Draw) -> Iterator[Sample]:
-    for shapes, dim in ((((2, 3), (4, 3)), 0), (((2, 3), (2, 5), (2, 1)), 1), (((2, 3), (2, 3)), -1), (((3,),), 0),
-                        (((0, 3), (2, 3)), 0), (((1,), (1,)), 0), (((2, 3, 4), (2, 1, 4)), 1)):
+    for shapes, dim in (
+        (((2, 3), (4, 3)), 0),
+        (((2, 3), (2, 5), (2, 1)), 1),
+        (((2, 3), (2, 3)), -1),
+        (((3,),), 0),
+        (((0, 3), (2, 3)), 0),
+        (((1,), (1,)), 0),
+        (((2, 3, 4), (2, 1, 4)), 1),
+    ):
         yield S([g.normal(*s) for s in shapes], dim)
     yield S([g.integers(0, 9, 2), g.integers(0, 9, 3)])
 
@@ -141,8 +231,15 @@ def _stack(g: Draw) -> Iterator[Sample]:
 
 
 def _split(g: Draw) -> Iterator[Sample]:
-    for shape, size, dim in (((7, 3), 2, 0), ((3, 6), 6, 1), ((3, 6), [1, 2, 3], -1), ((5,), 9, 0), ((1,), 1, 0),
-                             ((0, 3), 2, 0), ((4, 2), [0, 4], 0)):
+    for shape, size, dim in (
+        ((7, 3), 2, 0),
+        ((3, 6), 6, 1),
+        ((3, 6), [1, 2, 3], -1),
+        ((5,), 9, 0),
+        ((1,), 1, 0),
+        ((0, 3), 2, 0),
+        ((4, 2), [0, 4], 0),
+    ):
         yield S(g.normal(*shape), size, dim)
 
 
@@ -165,23 +262,52 @@ def _one_dim(errors: int = 2) -> Callable[[Draw], Iterator[Error]]:
 CASES = {
     "view": Case(np.reshape, _reshape, _reshape_errors, call=_method("view"), factor=0),
     "reshape": Case(np.reshape, _reshape, _reshape_errors, factor=0),
-    "transpose": Case(lambda x, a, b: np.swapaxes(x, a, b) if x.ndim else x, _transpose,
-                      lambda g: [Error(S(g.normal(2, 3), 0, 2), IndexError, "-2, 1")], factor=0),
-    "permute": Case(np.transpose, _permute, lambda g: [Error(S(g.normal(2, 3), (0, 0)), RuntimeError, "dim|dup|repeat"),
-                                                       Error(S(g.normal(2, 3), (0,)), RuntimeError, "2|1")], factor=0),
-    "expand": Case(reference.expand, _expand, lambda g: [Error(S(g.normal(2, 3), 2, 4), RuntimeError, "3.*4|4.*3"),
-                                                         Error(S(g.normal(2, 3), 3), RuntimeError, "2|1")],
-                   call=_method("expand"), factor=0),
+    "transpose": Case(
+        lambda x, a, b: np.swapaxes(x, a, b) if x.ndim else x,
+        _transpose,
+        lambda g: [Error(S(g.normal(2, 3), 0, 2), IndexError, "-2, 1")],
+        factor=0,
+    ),
+    "permute": Case(
+        np.transpose,
+        _permute,
+        lambda g: [
+            Error(S(g.normal(2, 3), (0, 0)), RuntimeError, "dim|dup|repeat"),
+            Error(S(g.normal(2, 3), (0,)), RuntimeError, "2|1"),
+        ],
+        factor=0,
+    ),
+    "expand": Case(
+        reference.expand,
+        _expand,
+        lambda g: [
+            Error(S(g.normal(2, 3), 2, 4), RuntimeError, "3.*4|4.*3"),
+            Error(S(g.normal(2, 3), 3), RuntimeError, "2|1"),
+        ],
+        call=_method("expand"),
+        factor=0,
+    ),
     "squeeze": Case(reference.squeeze, _squeeze, _one_dim(), factor=0),
-    "unsqueeze": Case(np.expand_dims, _unsqueeze, lambda g: [Error(S(g.normal(2, 3), 3), IndexError, "-3, 2")], factor=0),
+    "unsqueeze": Case(
+        np.expand_dims, _unsqueeze, lambda g: [Error(S(g.normal(2, 3), 3), IndexError, "-3, 2")], factor=0
+    ),
     "flatten": Case(reference.flatten, _flatten, _one_dim(), factor=0),
     "getitem": Case(reference.getitem, _index, _index_errors, call=lambda T, x, index: x[index], factor=0),
     "index_select": Case(reference.index_select, _select, _select_errors, factor=0),
     "gather": Case(reference.gather, _gather, _gather_errors, factor=0),
     "cat": Case(reference.cat, _cat, _cat_errors, factor=0),
-    "stack": Case(reference.stack, _stack, lambda g: [Error(S([g.normal(2), g.normal(3)]), RuntimeError, "2.*3")], factor=0),
-    "split": Case(reference.split, _split, lambda g: [Error(S(g.normal(5), [1, 2]), RuntimeError, "5"),
-                                                      Error(S(g.normal(5), -1), RuntimeError, "-1|negative")], factor=0),
+    "stack": Case(
+        reference.stack, _stack, lambda g: [Error(S([g.normal(2), g.normal(3)]), RuntimeError, "2.*3")], factor=0
+    ),
+    "split": Case(
+        reference.split,
+        _split,
+        lambda g: [
+            Error(S(g.normal(5), [1, 2]), RuntimeError, "5"),
+            Error(S(g.normal(5), -1), RuntimeError, "-1|negative"),
+        ],
+        factor=0,
+    ),
     "chunk": Case(reference.chunk, _chunk, lambda g: [Error(S(g.normal(5), 0), RuntimeError, "0")], factor=0),
     "clone": Case(np.copy, _copy, factor=0),
 }
