@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import pydl
-from pydl import Tensor
+from pydl.tensor import Tensor
 
 __all__ = ["CLASSES", "N_TEST", "SIDE", "Digits", "load"]
 
@@ -28,7 +28,7 @@ class Digits:
 
 def load() -> Digits:
     """The 1797 images; the test set is the first 360 of RandomState(0).permutation(1797), the rest is for training."""
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     raw = load_digits()
     order = np.random.RandomState(0).permutation(len(raw.target))

@@ -43,13 +43,13 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check everything that can be checked, train, report, and write the files."""
+    start = time.perf_counter()
     require(COMMAND, scikit_learn="sklearn.datasets", matplotlib="matplotlib.figure", tqdm="tqdm")
     make_folder(COMMAND, options.out)
     from pydl.cli import plots, report
     from pydl.cli.digits import load
     from pydl.cli.training import Diverged, train
 
-    start = time.perf_counter()
     digits = load()
     print(report.heading(options, digits))
     try:

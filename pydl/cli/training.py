@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import pydl
-from pydl import Tensor, nn, optim
+from pydl import nn, optim
 from pydl._core import kernels
 from pydl.cli.digits import CLASSES, Digits
 from pydl.models import MLP
+from pydl.tensor import Tensor
 from pydl.utils.data import DataLoader, TensorDataset
 
 __all__ = ["Clock", "Diverged", "Epoch", "Result", "train"]
@@ -133,7 +134,7 @@ class Run:
 
 def train(digits: Digits, options: argparse.Namespace) -> Result:
     """Train for all the epochs asked for (there is no early stopping) and return the last state."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     run = Run(digits, options)
     kernels.set_kernel_clock(True)

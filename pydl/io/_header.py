@@ -108,9 +108,11 @@ def _json(raw: bytes) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise SafetensorError(f"the header has the key {_short(twice)} twice")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise SafetensorError(f"the header has the key {_short(name)} twice")
+            seen.add(name)
     return result
 
 
@@ -132,12 +134,13 @@ def _entry(name: str, info: Any) -> Entry:
         raise SafetensorError(f"{where}: {len(shape)} dimensions, at most {MAX_DIMS} are possible")
     # NumPy multiplies the sizes other than 0 even where the array is empty.
     if dtype.itemsize * prod(n for n in shape if n) > MAX_BYTES:
-        raise SafetensorError(f"{where}: shape {shape} is more than 2^63 - 1 bytes")
+        raise SafetensorError(f"{where}: shape {_short(shape)} is more than 2^63 - 1 bytes")
     if len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise SafetensorError(f"{where}: data_offsets must be [begin, end] with begin <= end, not {list(offsets)}")
+        raise SafetensorError(f"{where}: data_offsets must be [begin, end], begin <= end, not {_short(list(offsets))}")
     n_bytes, given = dtype.itemsize * prod(shape), offsets[1] - offsets[0]
     if given != n_bytes:
-        raise SafetensorError(f"{where}: {info['dtype']} {shape} takes {n_bytes} bytes, data_offsets give {given}")
+        size = f"{info['dtype']} {_short(shape)}"
+        raise SafetensorError(f"{where}: {size} takes {n_bytes} bytes, data_offsets give {given}")
     return Entry(name, dtype, shape, offsets[0], offsets[1])
 
 

@@ -17,15 +17,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from pydl._core import tape
 from pydl._core.dtypes import device as Device
 from pydl.io import safetensors
 from pydl.io._header import METADATA, SafetensorError
 from pydl.nn.parameter import Parameter
+from pydl.tensor import Tensor
 
 __all__ = ["load", "save"]
 
-Tensor = tape.TensorBase
 STRUCTURE = "pydl.structure"
 MAX_DEPTH = 100
 MAX_DIGITS = 4000  # Python refuses to parse longer integers

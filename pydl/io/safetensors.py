@@ -19,10 +19,10 @@ from pydl._core import tape
 from pydl._core.dtypes import device as Device
 from pydl.io._header import HEADER_CAP, METADATA, NAMES, Entry, SafetensorError, check_length, parse
 from pydl.io.atomic import write_atomically
+from pydl.tensor import Tensor
 
 __all__ = ["SafetensorError", "load", "load_file", "safe_open", "save", "save_file"]
 
-Tensor = tape.TensorBase
 Array = np.ndarray[Any, np.dtype[Any]]
 Path = str | os.PathLike[str]
 Fill = Callable[[Array, int], None]  # (bytes to fill, offset of the first): reads a piece of the elements
@@ -225,7 +225,7 @@ class safe_open:
 
     def _fill(self, out: Array, begin: int) -> None:
         self._file.seek(self._start + begin)
-        view, position = memoryview(out), 0
+        view, position = out.data, 0
         while position < out.size:
             count = self._file.readinto(view[position:])  # type: ignore[attr-defined]
             if not count:
