@@ -9,12 +9,12 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.eltwise cimport cast
+from pydl._core.promote cimport cast
 from pydl._core.shape cimport shape_of
 from pydl._core.sums cimport sum_to
 from pydl._core.tape cimport (
     Node, OutputPort, TensorBase, adopt, alias, attach, check_inplace, edge_of, finish_inplace, grad_enabled, is_float, make,
-    raise_released, swap_grad_enabled, unpack,
+    raise_released, requires_grad, swap_grad_enabled, unpack,
 )
 
 from pydl._core import dtypes
@@ -168,7 +168,7 @@ cdef class Op:
             if isinstance(args[i], TensorBase):
                 t = <TensorBase>args[i]
                 positions.append(i)
-                needs.append(old and self.differentiable and t.requires_grad)
+                needs.append(old and self.differentiable and requires_grad(t))
                 recording = recording or needs[i]
             else:
                 needs.append(False)

@@ -1,176 +1,35 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Elementwise operations on floating-point tensors: check, forward and backward side by side.
 
-Operands of other or mixed types are brought to one type first (PyTorch's promotion); integer arithmetic is NumPy's work.
+Operands of other or mixed types are brought to one type first; integer arithmetic is NumPy's work.
 """
 
 cimport cython
-from cython.parallel cimport prange
-from libc.stdint cimport int64_t, uint8_t
 
 import numpy as np
 cimport numpy as cnp
 
 from pydl._core.kernels cimport *
-from pydl._core.loops cimport MAX_DIMS, Loop, broadcast_shape, loop_init, loop_merge, loop_operand
+from pydl._core.loops cimport (
+    MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, apply_clamp, apply_where, broadcast_shape, same_shape,
+)
+from pydl._core.promote cimport as_tensor, cast, number, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, alias, attach, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float,
-    make, new, new_like, slots, unpack,
+    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, make, new, new_like, requires_grad,
+    slots, unpack,
 )
 
 from pydl._core import dtypes
-from pydl._core.errors import ShapeError
 
 cnp.import_array()
 
-cdef enum:
-    CHUNK = 16384        # elements that one thread takes at a time from a long run
-
-# Nanoseconds an element, to decide on threads: memory-bound ones, and those that compute.
-cdef double COST_PLAIN = 0.15
-cdef double COST_MATH = 0.5
-
-cdef tuple UNARY_NAMES = ("clone", "neg", "abs", "square", "reciprocal", "sqrt", "exp", "log", "tanh", "sigmoid", "relu")
-cdef tuple BINARY_NAMES = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "tanh_backward", "sigmoid_backward",
+UNARY_NAMES = ("clone", "neg", "abs", "square", "reciprocal", "sqrt", "exp", "log", "tanh", "sigmoid", "relu")
+BINARY_NAMES = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "tanh_backward", "sigmoid_backward",
                            "threshold_backward")
 cdef tuple COMPARE_NAMES = ("eq", "ne", "lt", "le", "gt", "ge")
 cdef tuple NUMPY_BINARY = (np.add, np.subtract, np.multiply, np.true_divide, None, np.maximum, np.minimum)
 cdef tuple NUMPY_UNARY = (np.positive, np.negative, np.abs, np.square)
 cdef tuple NUMPY_COMPARE = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
-
-
-# --- running a kernel over a loop ---------------------------------------------------------------------------------
-
-cdef ptrdiff_t offset_of_run(const Loop* p, int operand, ptrdiff_t run) noexcept nogil:
-    cdef int d = p.ndim - 1
-    cdef ptrdiff_t offset = 0
-    while d > 0:
-        offset += (run % p.shape[d]) * p.strides[operand][d]
-        run //= p.shape[d]
-        d -= 1
-    return offset + run * p.strides[operand][0]
-
-
-cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, ptrdiff_t run, ptrdiff_t first, ptrdiff_t n) noexcept nogil:
-    """Elements first..first+n of one run. kind: number of inputs; size: bytes an element of each operand."""
-    cdef char* data[4]
-    cdef ptrdiff_t stride[4]
-    cdef int i
-    for i in range(p.n_operands):
-        data[i] = p.data[i] + first * p.run_strides[i]
-        if p.ndim:
-            data[i] += offset_of_run(p, i, run)
-        stride[i] = p.run_strides[i] // size[i]
-    if kind == 1:
-        (<pydl_unary_fn*>fn)(data[1], stride[1], data[0], stride[0], n)
-    elif kind == 2:
-        (<pydl_binary_fn*>fn)(data[1], stride[1], data[2], stride[2], data[0], stride[0], n)
-    else:
-        (<void (*)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil>fn)(
-            <const uint8_t*>data[1], stride[1], data[2], stride[2], data[3], stride[3], data[0], stride[0], n)
-
-
-cdef void run_parallel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, int threads) noexcept nogil:
-    cdef ptrdiff_t pieces = (p.run + CHUNK - 1) // CHUNK, i, first
-    cdef ptrdiff_t total = pieces * p.n_runs
-    if threads == 1:
-        for i in range(total):
-            first = (i % pieces) * CHUNK
-            call_kernel(kind, fn, p, size, i // pieces, first, min(<ptrdiff_t>CHUNK, p.run - first))
-        return
-    for i in prange(total, num_threads=threads, schedule="static"):
-        call_kernel(kind, fn, p, size, i // pieces, (i % pieces) * CHUNK, min(<ptrdiff_t>CHUNK, p.run - (i % pieces) * CHUNK))
-
-
-cdef void run_loop(int kind, void* fn, Loop* p, const ptrdiff_t* size, double cost) noexcept:
-    """Runs an elementwise kernel over all operands, threaded and without the interpreter lock when that pays."""
-    cdef double work = <double>p.run * <double>p.n_runs * cost
-    cdef int threads
-    cdef int64_t start
-    if work < RELEASE_GIL_NS:
-        start = tick()
-        run_parallel(kind, fn, p, size, 1)
-        tock(start)
-        return
-    enter_kernel()
-    threads = threads_for(work)
-    with nogil:
-        start = tick()
-        run_parallel(kind, fn, p, size, threads)
-        tock(start)
-    leave_kernel()
-
-
-cdef int apply1(void* fn, TensorBase out, TensorBase x, double cost) except -1:
-    """out[i] = fn(x[i]); x has the shape of out."""
-    cdef Loop p
-    cdef ptrdiff_t size[4]
-    cdef ptrdiff_t n = cnp.PyArray_SIZE(out.a)
-    cdef int64_t start
-    if n == 0:
-        return 0
-    if n < CHUNK and is_contiguous(out) and is_contiguous(x):
-        start = tick()
-        (<pydl_unary_fn*>fn)(cnp.PyArray_DATA(x.a), 1, cnp.PyArray_DATA(out.a), 1, n)
-        tock(start)
-        return 0
-    loop_init(&p, 2, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
-    loop_operand(&p, 0, out.a, p.ndim)
-    loop_operand(&p, 1, x.a, p.ndim)
-    loop_merge(&p)
-    size[0] = size[1] = cnp.PyArray_ITEMSIZE(out.a)
-    run_loop(1, fn, &p, size, cost)
-    return 0
-
-
-cdef int apply2(void* fn, TensorBase out, TensorBase a, TensorBase b, double cost) except -1:
-    """out[i] = fn(a[i], b[i]); a and b broadcast to the shape of out; out may be bytes (comparison)."""
-    cdef Loop p
-    cdef ptrdiff_t size[4]
-    cdef ptrdiff_t n = cnp.PyArray_SIZE(out.a)
-    cdef int64_t start
-    if n == 0:
-        return 0
-    if (n < CHUNK and is_contiguous(out) and is_contiguous(a) and is_contiguous(b) and cnp.PyArray_SIZE(a.a) == n
-            and cnp.PyArray_SIZE(b.a) == n):
-        start = tick()
-        (<pydl_binary_fn*>fn)(cnp.PyArray_DATA(a.a), 1, cnp.PyArray_DATA(b.a), 1, cnp.PyArray_DATA(out.a), 1, n)
-        tock(start)
-        return 0
-    loop_init(&p, 3, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
-    loop_operand(&p, 0, out.a, p.ndim)
-    loop_operand(&p, 1, a.a, p.ndim)
-    loop_operand(&p, 2, b.a, p.ndim)
-    loop_merge(&p)
-    size[0] = cnp.PyArray_ITEMSIZE(out.a)
-    size[1] = size[2] = cnp.PyArray_ITEMSIZE(a.a)
-    run_loop(2, fn, &p, size, cost)
-    return 0
-
-
-cdef inline bint same_shape(TensorBase a, TensorBase b) noexcept:
-    cdef int d, n = cnp.PyArray_NDIM(a.a)
-    if n != cnp.PyArray_NDIM(b.a):
-        return False
-    for d in range(n):
-        if cnp.PyArray_DIMS(a.a)[d] != cnp.PyArray_DIMS(b.a)[d]:
-            return False
-    return True
-
-
-# --- helpers ------------------------------------------------------------------------------------------------------
-
-cdef TensorBase number(double value, int typenum):
-    cdef TensorBase t = new(0, NULL, typenum)
-    if typenum == cnp.NPY_DOUBLE:
-        (<double*>cnp.PyArray_DATA(t.a))[0] = value
-    else:
-        (<float*>cnp.PyArray_DATA(t.a))[0] = <float>value
-    return t
-
-
-cdef inline bint is_number(object v):
-    return isinstance(v, (float, int, np.generic))
 
 
 cdef TensorBase fit(TensorBase g, object shape):
@@ -181,33 +40,14 @@ cdef object shape_if_other(TensorBase x, TensorBase out):
     return None if same_shape(x, out) else (<object>x.a).shape
 
 
-cdef TensorBase cast(TensorBase x, int typenum):
-    """x in another element type; x itself if it has that one."""
-    cdef CastNode node
-    cdef TensorBase out
-    if cnp.PyArray_TYPE(x.a) == typenum:
-        return x
-    out = new(cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), typenum)
-    with np.errstate(invalid="ignore"):
-        np.copyto(out.a, x.a, casting="unsafe")
-    if grad_enabled() and x.requires_grad and is_float(out):
-        node = CastNode.__new__(CastNode)
-        node.typenum = cnp.PyArray_TYPE(x.a)
-        node.e0 = edge_of(x)
-        attach(out, node)
-    return out
+cdef TensorBase clone(TensorBase x):
+    if is_float(x):
+        return unary(PYDL_U_copy, x)
+    return adopt(x.a.copy())
 
 
-@cython.final
-@cython.no_gc
-cdef class CastNode(Node):
-    cdef int typenum
-
-    cdef object call(self, TensorBase dy):
-        return cast(dy, self.typenum)
-
-    def name(self) -> str:
-        return "ToCopyBackward0"
+cdef TensorBase contiguous(TensorBase x):
+    return x if is_contiguous(x) else clone(x)
 
 
 # --- unary --------------------------------------------------------------------------------------------------------
@@ -217,8 +57,8 @@ cdef TensorBase unary(int code, TensorBase x):
     if not is_float(x):
         return unary_other(code, x)
     out = new_like(x)
-    apply1(<void*>table(is_f64(x)).unary[code], out, x, COST_PLAIN if code < PYDL_U_exp else COST_MATH)
-    if grad_enabled() and x.requires_grad:
+    apply1(<void*>table(is_f64(x)).unary[code], out, x, PICOSECONDS_PLAIN if code < PYDL_U_exp else PICOSECONDS_MATH)
+    if grad_enabled() and requires_grad(x):
         record_unary(code, out, x)
     return out
 
@@ -304,8 +144,8 @@ cdef TensorBase binary_float(int code, TensorBase a, TensorBase b):
     else:
         ndim = broadcast_shape(BINARY_NAMES[code], (a.a, b.a), shape)
         out = new(ndim, shape, cnp.PyArray_TYPE(a.a))
-    apply2(<void*>table(is_f64(a)).binary[code], out, a, b, COST_MATH if code == PYDL_B_pow else COST_PLAIN)
-    if grad_enabled() and (a.requires_grad or b.requires_grad):
+    apply2(<void*>table(is_f64(a)).binary[code], out, a, b, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
+    if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record_binary(code, out, a, b)
     return out
 
@@ -335,26 +175,6 @@ cdef TensorBase pow_number(TensorBase x, double exponent):
     if exponent == -1:
         return unary(PYDL_U_reciprocal, x)
     return binary_float(PYDL_B_pow, x, number(exponent, cnp.PyArray_TYPE(x.a)))
-
-
-cdef tuple describe(object v):
-    """(NumPy type, number of dimensions, whether it is a number) for the promotion rules."""
-    if isinstance(v, TensorBase):
-        return (<object>(<TensorBase>v).a).dtype, cnp.PyArray_NDIM((<TensorBase>v).a), False
-    return type(v), 0, True
-
-
-cdef object promoted(object a, object b, bint to_float):
-    """The NumPy type that an operation on a and b is done in; None if one is neither a tensor nor a number."""
-    if not (isinstance(a, TensorBase) or is_number(a)) or not (isinstance(b, TensorBase) or is_number(b)):
-        return None
-    return dtypes.promote_binary(*describe(a), *describe(b), to_float)
-
-
-cdef TensorBase as_tensor(object v, object np_dtype):
-    if isinstance(v, TensorBase):
-        return cast(<TensorBase>v, np_dtype.num)
-    return adopt(np.asarray(v, np_dtype))
 
 
 cdef object binary_mixed(int code, object a, object b):
@@ -490,149 +310,6 @@ cdef TensorBase wins(int code, TensorBase a, TensorBase b):
     return adopt(np.asarray(more + 0.5 * (a.a == b.a), a.a.dtype))
 
 
-# --- in place -----------------------------------------------------------------------------------------------------
-
-cdef TensorBase operand_for(TensorBase x, object other, str name, bint to_float):
-    """`other` as a tensor of x's type, with shapes and types checked, on memory that the change of x does not reach."""
-    cdef cnp.npy_intp shape[MAX_DIMS]
-    cdef TensorBase y
-    cdef int ndim
-    dtype = promoted(x, other, to_float)
-    if dtype is None:
-        raise TypeError(f"{name}: takes a Tensor or a number, not {type(other).__name__}")
-    if not dtypes.can_cast(dtypes.from_np(dtype), x.dtype):
-        raise RuntimeError(f"{name}: result type {dtypes.from_np(dtype)} can't be cast to the desired output type {x.dtype}")
-    y = as_tensor(other, (<object>x.a).dtype)
-    ndim = broadcast_shape(name, (x.a, y.a), shape)
-    if tuple([shape[i] for i in range(ndim)]) != (<object>x.a).shape:
-        raise_broadcast(name, x, y)
-    if y.s is x.s and not ((<object>y.a).strides == (<object>x.a).strides and cnp.PyArray_DATA(y.a) == cnp.PyArray_DATA(x.a)):
-        y = clone(y)
-    return y
-
-
-cdef int raise_broadcast(str name, TensorBase x, TensorBase y) except -1:
-    raise ShapeError(f"{name}: the result would not have the shape of the tensor that is changed: {tuple(x.shape)}, other {tuple(y.shape)}")
-
-
-cdef object binary_(int code, TensorBase x, object other):
-    """x = f(x, other), in x's memory."""
-    cdef TensorBase y, old
-    cdef bint recorded
-    cdef str name
-    # The way of sums of gradients and optimizer steps: same type and shape, nothing recorded.
-    if isinstance(other, TensorBase) and not grad_enabled() or not x.requires_grad:
-        y = <TensorBase>other if isinstance(other, TensorBase) else None
-        if (y is not None and cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(y.a) and is_float(x) and same_shape(x, y) and y.s is not x.s
-                and is_contiguous(x) and not (grad_enabled() and y.requires_grad) and cnp.PyArray_ISWRITEABLE(x.a)):
-            apply2(<void*>table(is_f64(x)).binary[code], x, x, y, COST_PLAIN)
-            x.s.version += 1
-            return x
-    name = BINARY_NAMES[code] + "_"
-    check_inplace(x, name)
-    y = operand_for(x, other, name, code == PYDL_B_div)
-    if not is_float(x):
-        np.copyto(x.a, (<TensorBase>binary(code, x, y)).a, casting="unsafe")
-        x.s.version += 1
-        return x
-    recorded = grad_enabled() and (x.requires_grad or y.requires_grad)
-    old = x
-    if recorded:
-        # The derivative by the other operand, and that of pow, max and min, needs the values of x from before.
-        old = alias(x)
-        if code > PYDL_B_div or (code == PYDL_B_mul and y.requires_grad):
-            old = clone(x)
-        if y is x or y.s is x.s:
-            y = clone(y)
-    apply2(<void*>table(is_f64(x)).binary[code], x, old, y, COST_MATH if code == PYDL_B_pow else COST_PLAIN)
-    x.s.version += 1
-    if recorded:
-        rerecord_binary(code, x, old, y)
-    return x
-
-
-cdef int rerecord_binary(int code, TensorBase x, TensorBase old, TensorBase y) except -1:
-    cdef TensorBase out = make(x.a, x.s)
-    record_binary(code, out, old, y)
-    return finish_inplace(x, out.node)
-
-
-cdef TensorBase unary_(int code, TensorBase x):
-    """x = f(x), in x's memory."""
-    cdef TensorBase old, out
-    cdef bint recorded
-    check_inplace(x, UNARY_NAMES[code] + "_")
-    if not is_float(x):
-        if code > PYDL_U_square and code != PYDL_U_relu:
-            raise RuntimeError(f"{UNARY_NAMES[code]}_: result type {dtypes.get_default_dtype()} can't be cast to the desired output type {x.dtype}")
-        np.copyto(x.a, unary_other(code, x).a)
-        x.s.version += 1
-        return x
-    recorded = grad_enabled() and x.requires_grad
-    old = x
-    if recorded:
-        old = clone(x) if code == PYDL_U_abs or code == PYDL_U_square or code == PYDL_U_log else alias(x)
-    apply1(<void*>table(is_f64(x)).unary[code], x, old, COST_PLAIN if code < PYDL_U_exp else COST_MATH)
-    x.s.version += 1
-    if recorded:
-        out = make(x.a, x.s)
-        record_unary(code, out, old)
-        finish_inplace(x, out.node)
-    return x
-
-
-# --- copies -------------------------------------------------------------------------------------------------------
-
-cdef TensorBase clone(TensorBase x):
-    if is_float(x):
-        return unary(PYDL_U_copy, x)
-    return adopt(x.a.copy())
-
-
-cdef TensorBase contiguous(TensorBase x):
-    return x if is_contiguous(x) else clone(x)
-
-
-cdef TensorBase copy_(TensorBase x, TensorBase source):
-    """Writes source, cast and broadcast, into x."""
-    cdef cnp.npy_intp shape[MAX_DIMS]
-    cdef CopyNode node
-    cdef bint recorded
-    cdef int ndim
-    check_inplace(x, "copy_")
-    ndim = broadcast_shape("copy_", (x.a, source.a), shape)
-    if ndim != cnp.PyArray_NDIM(x.a) or not all([shape[i] == cnp.PyArray_DIMS(x.a)[i] for i in range(ndim)]):
-        raise_broadcast("copy_", x, source)
-    recorded = grad_enabled() and is_float(x) and (x.requires_grad or source.requires_grad)
-    if is_float(x) and cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(source.a) and same_shape(x, source) and x.s is not source.s:
-        apply1(<void*>table(is_f64(x)).unary[PYDL_U_copy], x, source, COST_PLAIN)
-    else:
-        with np.errstate(invalid="ignore"):
-            np.copyto(x.a, source.a, casting="unsafe")
-    x.s.version += 1
-    if recorded:
-        node = CopyNode.__new__(CopyNode)
-        node.typenum = cnp.PyArray_TYPE(source.a)
-        node.shape = shape_if_other(source, x)
-        node.e1 = edge_of(source)
-        finish_inplace(x, node)
-    return x
-
-
-@cython.final
-@cython.no_gc
-cdef class CopyNode(Node):
-    """Edge 0 is what x was before: it gets nothing."""
-    cdef int typenum
-    cdef object shape
-
-    cdef object call(self, TensorBase dy):
-        return None, cast(fit(dy, self.shape), self.typenum) if self.e1 is not None else None
-
-    def name(self) -> str:
-        return "CopyBackwards"
-
-
 # --- comparison, choice, bounds -----------------------------------------------------------------------------------
 
 cdef object compare(int code, object a, object b):
@@ -648,29 +325,18 @@ cdef object compare(int code, object a, object b):
     if not is_float(x):
         return adopt(np.asarray(NUMPY_COMPARE[code](x.a, y.a)))
     out = new(ndim, shape, cnp.NPY_BOOL)
-    apply2(<void*>table(is_f64(x)).compare[code], out, x, y, COST_PLAIN)
+    apply2(<void*>table(is_f64(x)).compare[code], out, x, y, PICOSECONDS_PLAIN)
     return out
 
 
 cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b):
     """mask ? a : b, of one floating-point type; mask is bool."""
     cdef cnp.npy_intp shape[MAX_DIMS]
-    cdef ptrdiff_t size[4]
-    cdef Loop p
     cdef SelectNode node
     cdef int ndim = broadcast_shape("where", (mask.a, a.a, b.a), shape)
     cdef TensorBase out = new(ndim, shape, cnp.PyArray_TYPE(a.a))
-    if cnp.PyArray_SIZE(out.a):
-        loop_init(&p, 4, ndim, shape)
-        loop_operand(&p, 0, out.a, ndim)
-        loop_operand(&p, 1, mask.a, ndim)
-        loop_operand(&p, 2, a.a, ndim)
-        loop_operand(&p, 3, b.a, ndim)
-        loop_merge(&p)
-        size[0] = size[2] = size[3] = cnp.PyArray_ITEMSIZE(a.a)
-        size[1] = 1
-        run_loop(3, <void*>table(is_f64(a)).where, &p, size, COST_PLAIN)
-    if grad_enabled() and (a.requires_grad or b.requires_grad):
+    apply_where(<void*>table(is_f64(a)).where, out, mask, a, b)
+    if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         node = SelectNode.__new__(SelectNode)
         node.mask = mask
         node.version = mask.s.version
@@ -707,19 +373,8 @@ cdef class SelectNode(Node):
 cdef TensorBase clamp_numbers(TensorBase x, double lo, double hi):
     cdef TensorBase out = new_like(x)
     cdef ClampNode node
-    cdef Loop p
-    cdef ptrdiff_t r
-    cdef int64_t start = tick()
-    if cnp.PyArray_SIZE(x.a):
-        loop_init(&p, 2, cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a))
-        loop_operand(&p, 0, out.a, p.ndim)
-        loop_operand(&p, 1, x.a, p.ndim)
-        loop_merge(&p)
-        for r in range(p.n_runs):
-            table(is_f64(x)).clamp(p.data[1] + (offset_of_run(&p, 1, r) if p.ndim else 0), p.run_strides[1] // cnp.PyArray_ITEMSIZE(x.a), lo, hi,
-                                   p.data[0] + (offset_of_run(&p, 0, r) if p.ndim else 0), p.run_strides[0] // cnp.PyArray_ITEMSIZE(x.a), p.run)
-    tock(start)
-    if grad_enabled() and x.requires_grad:
+    apply_clamp(<void*>table(is_f64(x)).clamp, out, x, lo, hi)
+    if grad_enabled() and requires_grad(x):
         node = ClampNode.__new__(ClampNode)
         node.x = x
         node.version = x.s.version
@@ -753,6 +408,4 @@ cdef class ClampNode(Node):
 
 slots.unary = unary
 slots.binary = binary
-slots.binary_ = binary_
 slots.compare = compare
-slots.copy_ = copy_

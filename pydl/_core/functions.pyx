@@ -7,7 +7,7 @@ Where an operand is broadcast, its gradient is summed over the broadcast dimensi
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core cimport eltwise, linalg, shape, sums
+from pydl._core cimport eltwise, inplace, linalg, promote, shape, sums
 from pydl._core.kernels cimport *
 from pydl._core.tape cimport TensorBase, is_float
 
@@ -50,7 +50,7 @@ def neg(input):
 
 def neg_(input):
     """neg in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.neg_."""
-    return eltwise.unary_(PYDL_U_neg, tensor_arg(input, "neg_", "input"))
+    return inplace.unary_(PYDL_U_neg, tensor_arg(input, "neg_", "input"))
 
 
 def abs(input):
@@ -66,7 +66,7 @@ def abs(input):
 
 def abs_(input):
     """abs in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.abs_."""
-    return eltwise.unary_(PYDL_U_abs, tensor_arg(input, "abs_", "input"))
+    return inplace.unary_(PYDL_U_abs, tensor_arg(input, "abs_", "input"))
 
 
 def square(input):
@@ -82,7 +82,7 @@ def square(input):
 
 def square_(input):
     """square in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.square_."""
-    return eltwise.unary_(PYDL_U_square, tensor_arg(input, "square_", "input"))
+    return inplace.unary_(PYDL_U_square, tensor_arg(input, "square_", "input"))
 
 
 def reciprocal(input):
@@ -98,7 +98,7 @@ def reciprocal(input):
 
 def reciprocal_(input):
     """reciprocal in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.reciprocal_."""
-    return eltwise.unary_(PYDL_U_reciprocal, tensor_arg(input, "reciprocal_", "input"))
+    return inplace.unary_(PYDL_U_reciprocal, tensor_arg(input, "reciprocal_", "input"))
 
 
 def sqrt(input):
@@ -114,7 +114,7 @@ def sqrt(input):
 
 def sqrt_(input):
     """sqrt in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.sqrt_."""
-    return eltwise.unary_(PYDL_U_sqrt, tensor_arg(input, "sqrt_", "input"))
+    return inplace.unary_(PYDL_U_sqrt, tensor_arg(input, "sqrt_", "input"))
 
 
 def exp(input):
@@ -130,7 +130,7 @@ def exp(input):
 
 def exp_(input):
     """exp in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.exp_."""
-    return eltwise.unary_(PYDL_U_exp, tensor_arg(input, "exp_", "input"))
+    return inplace.unary_(PYDL_U_exp, tensor_arg(input, "exp_", "input"))
 
 
 def log(input):
@@ -146,7 +146,7 @@ def log(input):
 
 def log_(input):
     """log in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.log_."""
-    return eltwise.unary_(PYDL_U_log, tensor_arg(input, "log_", "input"))
+    return inplace.unary_(PYDL_U_log, tensor_arg(input, "log_", "input"))
 
 
 def tanh(input):
@@ -162,7 +162,7 @@ def tanh(input):
 
 def tanh_(input):
     """tanh in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.tanh_."""
-    return eltwise.unary_(PYDL_U_tanh, tensor_arg(input, "tanh_", "input"))
+    return inplace.unary_(PYDL_U_tanh, tensor_arg(input, "tanh_", "input"))
 
 
 def sigmoid(input):
@@ -178,7 +178,7 @@ def sigmoid(input):
 
 def sigmoid_(input):
     """sigmoid in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.sigmoid_."""
-    return eltwise.unary_(PYDL_U_sigmoid, tensor_arg(input, "sigmoid_", "input"))
+    return inplace.unary_(PYDL_U_sigmoid, tensor_arg(input, "sigmoid_", "input"))
 
 
 def relu(input):
@@ -194,7 +194,7 @@ def relu(input):
 
 def relu_(input):
     """relu in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.relu_."""
-    return eltwise.unary_(PYDL_U_relu, tensor_arg(input, "relu_", "input"))
+    return inplace.unary_(PYDL_U_relu, tensor_arg(input, "relu_", "input"))
 
 
 def add(input, other, *, alpha=1):
@@ -214,7 +214,7 @@ def add_(input, other, *, alpha=1):
     """add in place: input is overwritten with the result. Source: torch.Tensor.add_."""
     if alpha != 1:
         other = result(eltwise.binary(PYDL_B_mul, other, alpha), "add_", other, alpha) if isinstance(other, TensorBase) else other * alpha
-    return eltwise.binary_(PYDL_B_add, tensor_arg(input, "add_", "input"), other)
+    return inplace.binary_(PYDL_B_add, tensor_arg(input, "add_", "input"), other)
 
 
 def sub(input, other, *, alpha=1):
@@ -234,7 +234,7 @@ def sub_(input, other, *, alpha=1):
     """sub in place: input is overwritten with the result. Source: torch.Tensor.sub_."""
     if alpha != 1:
         other = result(eltwise.binary(PYDL_B_mul, other, alpha), "sub_", other, alpha) if isinstance(other, TensorBase) else other * alpha
-    return eltwise.binary_(PYDL_B_sub, tensor_arg(input, "sub_", "input"), other)
+    return inplace.binary_(PYDL_B_sub, tensor_arg(input, "sub_", "input"), other)
 
 
 def mul(input, other):
@@ -250,7 +250,7 @@ def mul(input, other):
 
 def mul_(input, other):
     """mul in place: input is overwritten with the result. Source: torch.Tensor.mul_."""
-    return eltwise.binary_(PYDL_B_mul, tensor_arg(input, "mul_", "input"), other)
+    return inplace.binary_(PYDL_B_mul, tensor_arg(input, "mul_", "input"), other)
 
 
 def div(input, other, *, rounding_mode=None):
@@ -272,7 +272,7 @@ def div(input, other, *, rounding_mode=None):
 
 def div_(input, other):
     """div in place: input is overwritten with the result. Errors: RuntimeError for integers. Source: torch.Tensor.div_."""
-    return eltwise.binary_(PYDL_B_div, tensor_arg(input, "div_", "input"), other)
+    return inplace.binary_(PYDL_B_div, tensor_arg(input, "div_", "input"), other)
 
 
 def pow(input, exponent):
@@ -290,7 +290,7 @@ def pow(input, exponent):
 
 def pow_(input, exponent):
     """pow in place: input is overwritten with the result. Source: torch.Tensor.pow_."""
-    return eltwise.binary_(PYDL_B_pow, tensor_arg(input, "pow_", "input"), exponent)
+    return inplace.binary_(PYDL_B_pow, tensor_arg(input, "pow_", "input"), exponent)
 
 
 def maximum(input, other):
@@ -351,13 +351,13 @@ def threshold_backward(grad_output, output):
 cdef object divide_rounded(object a, object b, str mode):
     """Rounded quotients: Python numbers and tensors, with a zero gradient."""
     cdef TensorBase x, y
-    dtype = eltwise.promoted(a, b, False)
+    dtype = promote.promoted(a, b, False)
     if dtype is None:
         raise TypeError(f"div: takes Tensors and numbers, not {type(a).__name__} and {type(b).__name__}")
     if mode != "floor" and mode != "trunc":
         raise RuntimeError(f"div: rounding_mode must be None, 'trunc' or 'floor', not {mode!r}")
-    x = eltwise.as_tensor(a, dtype)
-    y = eltwise.as_tensor(b, dtype)
+    x = promote.as_tensor(a, dtype)
+    y = promote.as_tensor(b, dtype)
     if dtype.kind != "f" and not np.all(y.a):
         raise ZeroDivisionError(f"div: integer division of {tuple(x.shape)} by a tensor {tuple(y.shape)} that contains 0")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -455,13 +455,13 @@ def where(condition, input=None, other=None):
         return tuple([wrap(i) for i in np.nonzero(mask.a)])
     if cnp.PyArray_TYPE(mask.a) != cnp.NPY_BOOL:
         raise RuntimeError(f"where: expected condition to be a boolean tensor, but got a tensor with dtype {mask.dtype}")
-    dtype = eltwise.promoted(input, other, False)
+    dtype = promote.promoted(input, other, False)
     if dtype is None:
         raise TypeError(f"where: takes Tensors and numbers, not {type(input).__name__} and {type(other).__name__}")
     if dtype.kind == "f":
-        return eltwise.select(mask, eltwise.as_tensor(input, dtype), eltwise.as_tensor(other, dtype))
+        return eltwise.select(mask, promote.as_tensor(input, dtype), promote.as_tensor(other, dtype))
     try:
-        return wrap(np.where(mask.a, eltwise.as_tensor(input, dtype).a, eltwise.as_tensor(other, dtype).a))
+        return wrap(np.where(mask.a, promote.as_tensor(input, dtype).a, promote.as_tensor(other, dtype).a))
     except ValueError:
         raise ShapeError(f"where: condition {shape.shape_of(mask)}, input and other do not broadcast") from None
 
@@ -492,7 +492,7 @@ def clamp(input, min=None, max=None):
         if bound is not None:
             dtype = dtypes.promote_binary(dtype, cnp.PyArray_NDIM(x.a), False, type(bound), 0, True, False)
     if dtype.kind == "f":
-        return clamp(eltwise.cast(x, dtype.num), min, max)
+        return clamp(promote.cast(x, dtype.num), min, max)
     return wrap(np.clip(x.a, min, max).astype(dtype))
 
 
@@ -527,7 +527,7 @@ cdef object reduce_sum(object input, object dim, bint keepdim, object dtype, bin
     cdef TensorBase x = tensor_arg(input, op, "input")
     cdef int ndim = cnp.PyArray_NDIM(x.a)
     if dtype is not None:
-        x = eltwise.cast(x, dtypes.as_np(dtype).num)
+        x = promote.cast(x, dtypes.as_np(dtype).num)
     if dim is None or (isinstance(dim, (tuple, list)) and len(dim) == 0):
         dims = tuple(range(ndim))
     elif isinstance(dim, (tuple, list)):
@@ -732,7 +732,7 @@ def cast(input, dtype):
         >>> pydl.ops.cast(pydl.tensor([1.5, -1.5]), pydl.int64)
         tensor([ 1, -1])
     """
-    return eltwise.cast(tensor_arg(input, "cast", "input"), dtypes.as_np(dtype).num)
+    return promote.cast(tensor_arg(input, "cast", "input"), dtypes.as_np(dtype).num)
 
 
 def copy_(input, src, non_blocking=False):
@@ -743,4 +743,4 @@ def copy_(input, src, non_blocking=False):
         >>> pydl.zeros(2).copy_(pydl.tensor(3))
         tensor([3., 3.])
     """
-    return eltwise.copy_(tensor_arg(input, "copy_", "input"), tensor_arg(src, "copy_", "src"))
+    return inplace.copy_(tensor_arg(input, "copy_", "input"), tensor_arg(src, "copy_", "src"))

@@ -13,7 +13,7 @@ from pydl._core.loops cimport MAX_DIMS
 from pydl._core.shape cimport reshape, shape_of, swap_last
 from pydl._core.sums cimport sum_dims, sum_to
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, slots, unpack,
+    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, requires_grad, new, slots, unpack,
 )
 
 from pydl._core.errors import ShapeError
@@ -48,7 +48,7 @@ cdef TensorBase matmul2d(TensorBase a, TensorBase b):
     shape[1] = size(b, 1)
     c = new(2, shape, cnp.PyArray_TYPE(a.a))
     product2d(c, a, b, None, False)
-    if grad_enabled() and (a.requires_grad or b.requires_grad):
+    if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record(c, a, b)
     return c
 
@@ -120,7 +120,7 @@ cdef TensorBase matmul_batched(TensorBase a, TensorBase b):
     shape[ndim + 1] = size(b, nd_b - 1)
     c = new(ndim + 2, shape, cnp.PyArray_TYPE(a.a))
     batched_product(c, a, b, batch)
-    if grad_enabled() and (a.requires_grad or b.requires_grad):
+    if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record(c, a, b)
     return c
 
@@ -270,11 +270,11 @@ cdef TensorBase linear(TensorBase x, TensorBase w, TensorBase b):
          cnp.PyArray_DATA(w.a), 0, stride(w, 1), stride(w, 0), cnp.PyArray_DATA(y.a), 0, size(w, 0),
          cnp.PyArray_DATA(bias.a) if bias is not None else NULL, 0, 0, 0)
     tock(start)
-    if grad_enabled() and (x.requires_grad or w.requires_grad or (b is not None and b.requires_grad)):
+    if grad_enabled() and (requires_grad(x) or requires_grad(w) or (b is not None and requires_grad(b))):
         node = LinearNode.__new__(LinearNode)
         node.set_edges((x, w, b))
-        node.x = x if w.requires_grad else None
-        node.w = w if x.requires_grad else None
+        node.x = x if requires_grad(w) else None
+        node.w = w if requires_grad(x) else None
         node.version_x = x.s.version
         node.version_w = w.s.version
         node.shape = shape_of(x)

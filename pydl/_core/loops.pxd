@@ -3,6 +3,8 @@
 
 cimport numpy as cnp
 
+from pydl._core.tape cimport TensorBase
+
 cdef enum:
     MAX_DIMS = 64
     MAX_OPERANDS = 4
@@ -25,3 +27,23 @@ cdef void loop_merge(Loop* loop) noexcept
 
 # The shape that two or three arrays broadcast to; ShapeError naming the operation. Returns the number of dimensions.
 cdef int broadcast_shape(str name, tuple arrays, cnp.npy_intp* shape) except -1
+
+# Nanoseconds an element, to decide on threads: kernels bound by memory, and those that compute.
+cdef enum:
+    PICOSECONDS_PLAIN = 150
+    PICOSECONDS_MATH = 500
+
+# out[i] = fn(x[i]) and out[i] = fn(a[i], b[i]), operands broadcast to the shape of out, threaded where that pays.
+cdef int apply1(void* fn, TensorBase out, TensorBase x, int picoseconds) except -1
+cdef int apply2(void* fn, TensorBase out, TensorBase a, TensorBase b, int picoseconds) except -1
+cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1
+cdef int apply_clamp(void* fn, TensorBase out, TensorBase x, double lo, double hi) except -1
+
+cdef inline bint same_shape(TensorBase a, TensorBase b) noexcept:
+    cdef int d, n = cnp.PyArray_NDIM(a.a)
+    if n != cnp.PyArray_NDIM(b.a):
+        return False
+    for d in range(n):
+        if cnp.PyArray_DIMS(a.a)[d] != cnp.PyArray_DIMS(b.a)[d]:
+            return False
+    return True

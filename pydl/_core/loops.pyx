@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Merging of dimensions and broadcasting for elementwise loops."""
+"""Merging of dimensions, broadcasting, and the run of an elementwise kernel over arrays of any strides."""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int64_t, uint8_t
 
 cimport numpy as cnp
+
+from pydl._core.kernels cimport (
+    RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_binary_fn, pydl_unary_fn, threads_for, tick, tock,
+)
+from pydl._core.tape cimport TensorBase, is_contiguous
 
 from pydl._core.errors import ShapeError
 
 cnp.import_array()
+
+cdef enum:
+    CHUNK = 16384        # elements that one thread takes at a time from a long run
 
 
 cdef int loop_init(Loop* loop, int n_operands, int ndim, const cnp.npy_intp* shape) except -1:
@@ -86,3 +97,147 @@ cdef int broadcast_shape(str name, tuple arrays, cnp.npy_intp* shape) except -1:
                 raise ShapeError(f"{name}: shapes {shapes} do not broadcast: sizes {shape[d]} and {size} in dimension {d}")
             shape[d] = size
     return ndim
+
+
+cdef ptrdiff_t offset_of_run(const Loop* p, int operand, ptrdiff_t run) noexcept nogil:
+    cdef int d = p.ndim - 1
+    cdef ptrdiff_t offset = 0
+    while d > 0:
+        offset += (run % p.shape[d]) * p.strides[operand][d]
+        run //= p.shape[d]
+        d -= 1
+    return offset + run * p.strides[operand][0]
+
+
+cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, ptrdiff_t run, ptrdiff_t first, ptrdiff_t n) noexcept nogil:
+    """Elements first..first+n of one run. kind: number of inputs; size: bytes an element of each operand."""
+    cdef char* data[4]
+    cdef ptrdiff_t stride[4]
+    cdef int i
+    for i in range(p.n_operands):
+        data[i] = p.data[i] + first * p.run_strides[i]
+        if p.ndim:
+            data[i] += offset_of_run(p, i, run)
+        stride[i] = p.run_strides[i] // size[i]
+    if kind == 1:
+        (<pydl_unary_fn*>fn)(data[1], stride[1], data[0], stride[0], n)
+    elif kind == 2:
+        (<pydl_binary_fn*>fn)(data[1], stride[1], data[2], stride[2], data[0], stride[0], n)
+    else:
+        (<void (*)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil>fn)(
+            <const uint8_t*>data[1], stride[1], data[2], stride[2], data[3], stride[3], data[0], stride[0], n)
+
+
+cdef void run_parallel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, int threads) noexcept nogil:
+    cdef ptrdiff_t pieces = (p.run + CHUNK - 1) // CHUNK, i, first
+    cdef ptrdiff_t total = pieces * p.n_runs
+    if threads == 1:
+        for i in range(total):
+            first = (i % pieces) * CHUNK
+            call_kernel(kind, fn, p, size, i // pieces, first, min(<ptrdiff_t>CHUNK, p.run - first))
+        return
+    for i in prange(total, num_threads=threads, schedule="static"):
+        call_kernel(kind, fn, p, size, i // pieces, (i % pieces) * CHUNK, min(<ptrdiff_t>CHUNK, p.run - (i % pieces) * CHUNK))
+
+
+cdef void run_loop(int kind, void* fn, Loop* p, const ptrdiff_t* size, int picoseconds) noexcept:
+    """Runs an elementwise kernel over all operands, threaded and without the interpreter lock when that pays."""
+    cdef double work = <double>p.run * <double>p.n_runs * picoseconds * 1e-3
+    cdef int threads
+    cdef int64_t start
+    if work < RELEASE_GIL_NS:
+        start = tick()
+        run_parallel(kind, fn, p, size, 1)
+        tock(start)
+        return
+    enter_kernel()
+    threads = threads_for(work)
+    with nogil:
+        start = tick()
+        run_parallel(kind, fn, p, size, threads)
+        tock(start)
+    leave_kernel()
+
+
+cdef int apply1(void* fn, TensorBase out, TensorBase x, int picoseconds) except -1:
+    """out[i] = fn(x[i]); x has the shape of out."""
+    cdef Loop p
+    cdef ptrdiff_t size[4]
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(out.a)
+    cdef int64_t start
+    if n == 0:
+        return 0
+    if n < CHUNK and is_contiguous(out) and is_contiguous(x):
+        start = tick()
+        (<pydl_unary_fn*>fn)(cnp.PyArray_DATA(x.a), 1, cnp.PyArray_DATA(out.a), 1, n)
+        tock(start)
+        return 0
+    loop_init(&p, 2, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
+    loop_operand(&p, 0, out.a, p.ndim)
+    loop_operand(&p, 1, x.a, p.ndim)
+    loop_merge(&p)
+    size[0] = size[1] = cnp.PyArray_ITEMSIZE(out.a)
+    run_loop(1, fn, &p, size, picoseconds)
+    return 0
+
+
+cdef int apply2(void* fn, TensorBase out, TensorBase a, TensorBase b, int picoseconds) except -1:
+    """out[i] = fn(a[i], b[i]); a and b broadcast to the shape of out; out may be bytes (comparison)."""
+    cdef Loop p
+    cdef ptrdiff_t size[4]
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(out.a)
+    cdef int64_t start
+    if n == 0:
+        return 0
+    if (n < CHUNK and is_contiguous(out) and is_contiguous(a) and is_contiguous(b) and cnp.PyArray_SIZE(a.a) == n
+            and cnp.PyArray_SIZE(b.a) == n):
+        start = tick()
+        (<pydl_binary_fn*>fn)(cnp.PyArray_DATA(a.a), 1, cnp.PyArray_DATA(b.a), 1, cnp.PyArray_DATA(out.a), 1, n)
+        tock(start)
+        return 0
+    loop_init(&p, 3, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
+    loop_operand(&p, 0, out.a, p.ndim)
+    loop_operand(&p, 1, a.a, p.ndim)
+    loop_operand(&p, 2, b.a, p.ndim)
+    loop_merge(&p)
+    size[0] = cnp.PyArray_ITEMSIZE(out.a)
+    size[1] = size[2] = cnp.PyArray_ITEMSIZE(a.a)
+    run_loop(2, fn, &p, size, picoseconds)
+    return 0
+
+
+cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1:
+    """out[i] = mask[i] ? a[i] : b[i]; all broadcast to the shape of out."""
+    cdef Loop p
+    cdef ptrdiff_t size[4]
+    if cnp.PyArray_SIZE(out.a) == 0:
+        return 0
+    loop_init(&p, 4, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
+    loop_operand(&p, 0, out.a, p.ndim)
+    loop_operand(&p, 1, mask.a, p.ndim)
+    loop_operand(&p, 2, a.a, p.ndim)
+    loop_operand(&p, 3, b.a, p.ndim)
+    loop_merge(&p)
+    size[0] = size[2] = size[3] = cnp.PyArray_ITEMSIZE(a.a)
+    size[1] = 1
+    run_loop(3, fn, &p, size, PICOSECONDS_PLAIN)
+    return 0
+
+
+cdef int apply_clamp(void* fn, TensorBase out, TensorBase x, double lo, double hi) except -1:
+    """out[i] = min(max(x[i], lo), hi)."""
+    cdef Loop p
+    cdef ptrdiff_t run, size = cnp.PyArray_ITEMSIZE(x.a)
+    cdef int64_t start = tick()
+    if cnp.PyArray_SIZE(out.a) == 0:
+        return 0
+    loop_init(&p, 2, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
+    loop_operand(&p, 0, out.a, p.ndim)
+    loop_operand(&p, 1, x.a, p.ndim)
+    loop_merge(&p)
+    for run in range(p.n_runs):
+        (<void (*)(const void*, ptrdiff_t, double, double, void*, ptrdiff_t, ptrdiff_t) noexcept>fn)(
+            p.data[1] + (offset_of_run(&p, 1, run) if p.ndim else 0), p.run_strides[1] // size, lo, hi,
+            p.data[0] + (offset_of_run(&p, 0, run) if p.ndim else 0), p.run_strides[0] // size, p.run)
+    tock(start)
+    return 0

@@ -7,10 +7,11 @@ from libc.string cimport memset
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.eltwise cimport clone, copy_
+from pydl._core.eltwise cimport clone
+from pydl._core.inplace cimport copy_
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, array_on, attach, check_inplace, edge_of, grad_enabled, is_contiguous, new, slots, view_on,
+    Node, TensorBase, adopt, array_on, attach, check_inplace, edge_of, grad_enabled, requires_grad, is_contiguous, new, slots, view_on,
 )
 
 from pydl._core.errors import ShapeError
@@ -71,7 +72,7 @@ cdef class Geometry:
 
 cdef int record(TensorBase out, TensorBase x, ViewKind kind, object how) except -1:
     cdef ViewNode node
-    if grad_enabled() and x.requires_grad:
+    if grad_enabled() and requires_grad(x):
         node = ViewNode.__new__(ViewNode)
         node.kind = kind
         node.shape = shape_of(x)
@@ -299,7 +300,7 @@ cdef TensorBase strided_view(TensorBase base, TensorBase like, ptrdiff_t offset)
     cdef TensorBase out = view_on(base, array_on(base, cnp.PyArray_NDIM(like.a), cnp.PyArray_DIMS(like.a), cnp.PyArray_STRIDES(like.a),
                                                  cnp.PyArray_BYTES(base.a) + offset))
     cdef Geometry geometry
-    if grad_enabled() and base.requires_grad:
+    if grad_enabled() and requires_grad(base):
         geometry = Geometry.__new__(Geometry)
         geometry.base = base.detach()
         geometry.view = like.detach()

@@ -138,9 +138,12 @@ cdef class Storage:
             give(self.data, self.size_class)
 
 
+cdef size_t size_of_type(int typenum):
+    return cnp.PyDataType_ELSIZE(cnp.PyArray_DescrFromType(typenum))
+
+
 cdef cnp.ndarray new_array(int ndim, const cnp.npy_intp* shape, int typenum):
-    cdef cnp.dtype descr = cnp.PyArray_DescrFromType(typenum)
-    cdef size_t n_bytes = cnp.PyDataType_ELSIZE(descr)
+    cdef size_t n_bytes = 4 if typenum == cnp.NPY_FLOAT else 8 if typenum == cnp.NPY_DOUBLE else size_of_type(typenum)
     cdef bint empty = False
     cdef int i
     cdef Storage s

@@ -11,14 +11,15 @@ from libc.stdint cimport int64_t
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.eltwise cimport binary_float, number
+from pydl._core.eltwise cimport binary_float
+from pydl._core.promote cimport number
 from pydl._core.kernels cimport (
     PYDL_B_div, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock,
 )
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.shape cimport expand, reshape, shape_of
 from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, is_f64, new, slots
+from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, requires_grad, is_f64, new, slots
 
 cnp.import_array()
 
@@ -144,7 +145,7 @@ cdef TensorBase sum_dims(TensorBase x, tuple dims, bint keepdim, bint mean):
             n *= cnp.PyArray_DIMS(x.a)[<int>d]
         if cnp.PyArray_SIZE(out.a):
             out = binary_float(PYDL_B_div, out, number(n, cnp.PyArray_TYPE(out.a)))
-    if grad_enabled() and x.requires_grad:
+    if grad_enabled() and requires_grad(x):
         node = SumNode.__new__(SumNode)
         node.shape = shape_of(x)
         node.kept = tuple([1 if d in dims else size for d, size in enumerate(node.shape)])

@@ -95,3 +95,9 @@ cdef inline bint is_f64(TensorBase t) noexcept:
 
 cdef inline bint is_contiguous(TensorBase t) noexcept:
     return cnp.PyArray_IS_C_CONTIGUOUS(t.a)
+
+cdef inline bint requires_grad(TensorBase t):
+    """The flag; that of a view follows the changes of its base."""
+    if t.base is not None:
+        node_of(t)
+    return t.requires_grad_

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Changes in place: x = f(x), x = f(x, other), and copies into x."""
+
+cimport cython
+
+import numpy as np
+cimport numpy as cnp
+
+from pydl._core.eltwise cimport (
+    BINARY_NAMES, UNARY_NAMES, binary, clone, fit, record_binary, record_unary, shape_if_other, unary_other,
+)
+from pydl._core.kernels cimport *
+from pydl._core.loops cimport MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, broadcast_shape, same_shape
+from pydl._core.promote cimport as_tensor, cast, promoted
+from pydl._core.tape cimport (
+    Node, TensorBase, alias, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float, make,
+    requires_grad, slots,
+)
+
+from pydl._core import dtypes
+from pydl._core.errors import ShapeError
+
+cnp.import_array()
+
+
+cdef TensorBase operand_for(TensorBase x, object other, str name, bint to_float):
+    """`other` as a tensor of x's type, with shapes and types checked, on memory that the change of x does not reach."""
+    cdef cnp.npy_intp shape[MAX_DIMS]
+    cdef TensorBase y
+    cdef int ndim
+    dtype = promoted(x, other, to_float)
+    if dtype is None:
+        raise TypeError(f"{name}: takes a Tensor or a number, not {type(other).__name__}")
+    if not dtypes.can_cast(dtypes.from_np(dtype), x.dtype):
+        raise RuntimeError(f"{name}: result type {dtypes.from_np(dtype)} can't be cast to the desired output type {x.dtype}")
+    y = as_tensor(other, (<object>x.a).dtype)
+    ndim = broadcast_shape(name, (x.a, y.a), shape)
+    if tuple([shape[i] for i in range(ndim)]) != (<object>x.a).shape:
+        raise_broadcast(name, x, y)
+    if y.s is x.s and not ((<object>y.a).strides == (<object>x.a).strides and cnp.PyArray_DATA(y.a) == cnp.PyArray_DATA(x.a)):
+        y = clone(y)
+    return y
+
+
+cdef int raise_broadcast(str name, TensorBase x, TensorBase y) except -1:
+    raise ShapeError(f"{name}: the result would not have the shape of the tensor that is changed: {tuple(x.shape)}, other {tuple(y.shape)}")
+
+
+cdef object binary_(int code, TensorBase x, object other):
+    """x = f(x, other), in x's memory."""
+    cdef TensorBase y, old
+    cdef bint recorded
+    cdef str name
+    # The way of sums of gradients and optimizer steps: same type and shape, nothing recorded.
+    if isinstance(other, TensorBase) and not grad_enabled() or not requires_grad(x):
+        y = <TensorBase>other if isinstance(other, TensorBase) else None
+        if (y is not None and cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(y.a) and is_float(x) and same_shape(x, y) and y.s is not x.s
+                and is_contiguous(x) and not (grad_enabled() and requires_grad(y)) and cnp.PyArray_ISWRITEABLE(x.a)):
+            apply2(<void*>table(is_f64(x)).binary[code], x, x, y, PICOSECONDS_PLAIN)
+            x.s.version += 1
+            return x
+    name = BINARY_NAMES[code] + "_"
+    check_inplace(x, name)
+    y = operand_for(x, other, name, code == PYDL_B_div)
+    if not is_float(x):
+        np.copyto(x.a, (<TensorBase>binary(code, x, y)).a, casting="unsafe")
+        x.s.version += 1
+        return x
+    recorded = grad_enabled() and (requires_grad(x) or requires_grad(y))
+    old = x
+    if recorded:
+        # The derivative by the other operand, and that of pow, max and min, needs the values of x from before.
+        old = alias(x)
+        if code > PYDL_B_div or (code == PYDL_B_mul and requires_grad(y)):
+            old = clone(x)
+        if y is x or y.s is x.s:
+            y = clone(y)
+    apply2(<void*>table(is_f64(x)).binary[code], x, old, y, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
+    x.s.version += 1
+    if recorded:
+        rerecord_binary(code, x, old, y)
+    return x
+
+
+cdef int rerecord_binary(int code, TensorBase x, TensorBase old, TensorBase y) except -1:
+    cdef TensorBase out = make(x.a, x.s)
+    record_binary(code, out, old, y)
+    return finish_inplace(x, out.node)
+
+
+cdef TensorBase unary_(int code, TensorBase x):
+    """x = f(x), in x's memory."""
+    cdef TensorBase old, out
+    cdef bint recorded
+    check_inplace(x, UNARY_NAMES[code] + "_")
+    if not is_float(x):
+        if code > PYDL_U_square and code != PYDL_U_relu:
+            raise RuntimeError(f"{UNARY_NAMES[code]}_: result type {dtypes.get_default_dtype()} can't be cast to the desired output type {x.dtype}")
+        np.copyto(x.a, unary_other(code, x).a)
+        x.s.version += 1
+        return x
+    recorded = grad_enabled() and requires_grad(x)
+    old = x
+    if recorded:
+        old = clone(x) if code == PYDL_U_abs or code == PYDL_U_square or code == PYDL_U_log else alias(x)
+    apply1(<void*>table(is_f64(x)).unary[code], x, old, PICOSECONDS_PLAIN if code < PYDL_U_exp else PICOSECONDS_MATH)
+    x.s.version += 1
+    if recorded:
+        out = make(x.a, x.s)
+        record_unary(code, out, old)
+        finish_inplace(x, out.node)
+    return x
+
+
+cdef TensorBase copy_(TensorBase x, TensorBase source):
+    """Writes source, cast and broadcast, into x."""
+    cdef cnp.npy_intp shape[MAX_DIMS]
+    cdef CopyNode node
+    cdef bint recorded
+    cdef int ndim
+    check_inplace(x, "copy_")
+    ndim = broadcast_shape("copy_", (x.a, source.a), shape)
+    if ndim != cnp.PyArray_NDIM(x.a) or not all([shape[i] == cnp.PyArray_DIMS(x.a)[i] for i in range(ndim)]):
+        raise_broadcast("copy_", x, source)
+    recorded = grad_enabled() and is_float(x) and (requires_grad(x) or requires_grad(source))
+    if is_float(x) and cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(source.a) and same_shape(x, source) and x.s is not source.s:
+        apply1(<void*>table(is_f64(x)).unary[PYDL_U_copy], x, source, PICOSECONDS_PLAIN)
+    else:
+        with np.errstate(invalid="ignore"):
+            np.copyto(x.a, source.a, casting="unsafe")
+    x.s.version += 1
+    if recorded:
+        node = CopyNode.__new__(CopyNode)
+        node.typenum = cnp.PyArray_TYPE(source.a)
+        node.shape = shape_if_other(source, x)
+        node.e1 = edge_of(source)
+        finish_inplace(x, node)
+    return x
+
+
+@cython.final
+@cython.no_gc
+cdef class CopyNode(Node):
+    """Edge 0 is what x was before: it gets nothing."""
+    cdef int typenum
+    cdef object shape
+
+    cdef object call(self, TensorBase dy):
+        return None, cast(fit(dy, self.shape), self.typenum) if self.e1 is not None else None
+
+    def name(self) -> str:
+        return "CopyBackwards"
+
+
+slots.binary_ = binary_
+slots.copy_ = copy_
