@@ -111,10 +111,10 @@ class Case:
     """All that the tests and the benchmark have to know about one operation.
 
     `reference` computes it; `samples` and `errors` make calls; `bench` makes one large enough for two threads.
-    `flops` and `bytes` count the work of a call. `variants` names back ends that can be forced. `call(T, *args)` is how the
-    operation is spelled, for `T` pydl or torch, where it is not a function of its name. `length(*args)` is the
-    length of the reduction and `factor` the stated constant in the tolerance eps · √length · factor. `order` says how many times
-    the operation can be differentiated.
+    `flops` and `bytes` count the work of a call. `variants` names back ends that can be forced.
+    `call(T, *args)` is how the operation is spelled, for `T` pydl or torch, where it is not a function of its name.
+    `length(*args)` is the length of the reduction and `factor` the stated constant in the tolerance
+    eps · √length · factor. `order` says how many times the operation can be differentiated.
     """
 
     reference: Callable[..., Any]
@@ -171,9 +171,9 @@ def bind(T: Any, name: str, case: Case) -> Callable[..., Any]:
     if case.call is not None:
         return lambda *args, **kwargs: case.call(T, *args, **kwargs)
     if T.__name__ == "pydl":
-        from pydl._core import tape
+        from pydl._core import dispatch
 
-        return tape.registry[name]
+        return dispatch.registry[name]
     for place in (T.nn.functional, T, T.Tensor):
         if hasattr(place, name):
             return getattr(place, name)
@@ -204,14 +204,14 @@ def cotangents(outputs: list[Any], dtype: Any) -> list[Array]:
 
 
 def differentiable(outputs: Iterable[Any]) -> list[Any]:
-    return [o for o in outputs if o.requires_grad]
+    return [o for o in outputs if getattr(o, "requires_grad", False)]
 
 
 def run(T: Any, name: str, case: Case, sample: Sample, grad: bool = False) -> tuple[list[Array], list[Array]]:
     """The results of one call as arrays and, with `grad`, the gradients of Σ ⟨v, result⟩."""
     given, inputs = tensors(T, sample, grad)
     outputs = list(leaves(bind(T, name, case)(*given.args, **given.kwargs)))
-    values = [np.array(o.detach().numpy()) for o in outputs]
+    values = [np.array(o.detach().numpy()) if hasattr(o, "detach") else np.asarray(o) for o in outputs]
     roots = differentiable(outputs)
     if not grad or not roots:
         return values, []

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import pydl
-from pydl._core import tape
+from pydl._core import dispatch
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -49,8 +49,8 @@ def test_examples(name: str) -> None:
         run(test)
 
 
-@pytest.mark.parametrize("name", sorted(tape.registry))
+@pytest.mark.parametrize("name", sorted(dispatch.registry))
 def test_every_operation_has_an_example_that_runs(name: str) -> None:
-    doc = inspect.getdoc(tape.registry[name])
+    doc = inspect.getdoc(dispatch.registry[name])
     assert doc and ">>>" in doc, f"{name} has no example"
     run(doctest.DocTestParser().get_doctest(doc, {}, name, None, 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Imports run one way: csrc ← _core ← ops ← tensor, autograd ← nn, optim ← models, utils, inspect, io ← command line."""
+"""Imports run one way: csrc ← _core ← ops ← tensor, autograd ← nn, optim ← models, utils, inspect, io ← the CLI."""
 
 from __future__ import annotations
 

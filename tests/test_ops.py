@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pydl
-from pydl._core import tape
+from pydl._core import dispatch
 from tests.cases import CASES
 from tests.harness import (
     Draw,
@@ -44,13 +44,13 @@ ERRORS = [
 
 
 def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
-    assert set(tape.registry) == set(CASES)
+    assert set(dispatch.registry) == set(CASES) - {"getitem"}  # x[...], which has no name
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_samples_cover_empty_and_single_elements(name: str) -> None:
-    sizes = {a.size for sample in SAMPLES[name] for a in leaves(sample.args) if is_float(a)}
-    assert {0, 1} <= sizes
+    sizes = {a.size for sample in SAMPLES[name] for a in leaves(sample.args) if isinstance(a, np.ndarray)}
+    assert not sizes or {0, 1} <= sizes
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -63,7 +63,7 @@ def test_values(name: str, sample: Sample, dtype: str) -> None:
     assert len(values) == len(exact)
     for i, (value, wanted) in enumerate(zip(values, exact, strict=True)):
         if any(is_float(a) for a in leaves(sample.args)) and wanted.dtype.kind == "f":
-            assert value.dtype == DTYPES[dtype]
+            assert name == "cast" or value.dtype == DTYPES[dtype]
         bound = tolerance(case, sample, value.dtype) if value.dtype.kind == "f" else 0.0
         check_close(value, wanted, bound, case.length(*sample.args, **sample.kwargs) > 1, f"{name}({sample})[{i}]")
 
@@ -250,7 +250,12 @@ def test_torch_gives_the_same(name: str, sample: Sample, dtype: str) -> None:
 
     case = CASES[name]
     sample = rounded(sample, DTYPES[dtype])
-    ours, theirs = run(pydl, name, case, sample, grad=True), run(torch, name, case, sample, grad=True)
+    ours = run(pydl, name, case, sample, grad=True)
+    try:
+        theirs = run(torch, name, case, sample, grad=True)
+    except RuntimeError as error:  # torch cannot differentiate a scatter from a larger source
+        assert "invalid gradient" in str(error) and name.startswith("scatter")
+        theirs, ours = run(torch, name, case, sample), (ours[0], [])
     bound = tolerance(case, sample, DTYPES[dtype]) * 4 + 8 * float(np.finfo(DTYPES[dtype]).eps)
     assert len(ours[0]) == len(theirs[0])
     assert len(ours[1]) == len(theirs[1])

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pydl._core import tape
+from pydl._core import dispatch, tape
 from pydl.autograd.grad_mode import enable_grad, no_grad
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -122,7 +122,7 @@ class Function:
         """Runs `forward` on the arguments and records one node; keyword arguments are bound to their positions."""
         if _separate_setup(cls) or kwargs:
             args = _bind(cls, args, kwargs)
-        return tape.apply_function(cls, args)
+        return dispatch.apply_function(cls, args)
 
     @classmethod
     def _run_forward(cls, ctx: FunctionCtx, args: tuple[Any, ...]) -> Any:
@@ -226,4 +226,4 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     return once
 
 
-tape.set_function_context(FunctionCtx)
+dispatch.set_function_context(FunctionCtx)

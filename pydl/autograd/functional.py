@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import engine, tape
+from pydl._core import dispatch, engine, tape
 from pydl.autograd.grad_mode import enable_grad
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -299,4 +299,4 @@ def _stack(rows: list[Tensor], out: Tensor, x: Tensor, create_graph: bool) -> Te
         for k, row in enumerate(rows):
             data[k] = row.array
         return tape.wrap(data.reshape(shape))
-    return tape.registry["stack"](rows, 0).reshape(shape)
+    return dispatch.registry["stack"](rows, 0).reshape(shape)

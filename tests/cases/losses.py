@@ -15,7 +15,7 @@ from tests.harness import Case, Draw, Error, S, Sample, rough
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def _elements(input: Any, *args: Any, **kwargs: Any) -> int:
+def elements(input: Any, *args: Any, **kwargs: Any) -> int:
     return math.prod(input.shape)
 
 
@@ -115,14 +115,14 @@ def _rows(g: Draw) -> Sample:
 
 
 CASES = {
-    "mse_loss": Case(reference.mse_loss, _regression("normal"), _loss_errors, _pair("normal"), length=_elements),
-    "l1_loss": Case(reference.l1_loss, _regression("away"), _loss_errors, _pair("away"), length=_elements),
+    "mse_loss": Case(reference.mse_loss, _regression("normal"), _loss_errors, _pair("normal"), length=elements),
+    "l1_loss": Case(reference.l1_loss, _regression("away"), _loss_errors, _pair("away"), length=elements),
     "binary_cross_entropy": Case(
-        reference.binary_cross_entropy, _probabilities, _outside, _pair("unit"), length=_elements, factor=4
+        reference.binary_cross_entropy, _probabilities, _outside, _pair("unit"), length=elements, factor=4
     ),
     "binary_cross_entropy_with_logits": Case(
-        reference.binary_cross_entropy_with_logits, _logits, _same_size, _pair("unit"), length=_elements, factor=4
+        reference.binary_cross_entropy_with_logits, _logits, _same_size, _pair("unit"), length=elements, factor=4
     ),
-    "nll_loss": Case(reference.nll_loss, _nll, _class_errors, _rows, length=_elements),
-    "cross_entropy": Case(reference.cross_entropy, _cross_entropy, _class_errors, _rows, length=_elements, factor=8),
+    "nll_loss": Case(reference.nll_loss, _nll, _class_errors, _rows, length=elements),
+    "cross_entropy": Case(reference.cross_entropy, _cross_entropy, _class_errors, _rows, length=elements, factor=8),
 }

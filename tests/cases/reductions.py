@@ -68,7 +68,7 @@ def _sum(g: Draw) -> Iterator[Sample]:
     yield S(g.normal(2, 4097), 1)
 
 
-def _var(g: Draw) -> Iterator[Sample]:
+def spread(g: Draw) -> Iterator[Sample]:
     for shape, dims in SHAPES:
         if min(shape) > 1:
             yield S(g.normal(*shape))
@@ -139,8 +139,8 @@ CASES = {
         length=reduced_length,
     ),
     "prod": Case(reference.prod, several("positive", tuples=False), bad_dim, _large, length=reduced_length),
-    "var": Case(reference.var, _var, bad_dims, _large, length=reduced_length, factor=4),
-    "std": Case(reference.std, _var, bad_dims, _large, length=reduced_length, factor=4),
+    "var": Case(reference.var, spread, bad_dims, _large, length=reduced_length, factor=4),
+    "std": Case(reference.std, spread, bad_dims, _large, length=reduced_length, factor=4),
     "max": _extreme(reference.max, 2),
     "min": _extreme(reference.min, 2),
     "amax": _extreme(reference.amax, 2),
