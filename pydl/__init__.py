@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A compiled neural-network core for Python on CPUs, with PyTorch's names.
+
+    import pydl
+    from pydl import nn
+
+    model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 5))
+    loss = nn.functional.cross_entropy(model(pydl.randn(64, 20)), pydl.randint(5, (64,)))
+    loss.backward()
+"""
+
+import math as _math
+from typing import Any as _Any
+
+__version__ = "0.1.0"
+
+from pydl import _core  # noqa: I001  (loads the compiled core and says what to do where it is missing)
+from pydl._core.attributes import (
+    Size, channels_last, channels_last_3d, contiguous_format, device, layout, memory_format, preserve_format, strided,
+)  # fmt: skip
+from pydl._core.dtypes import (
+    can_cast, double, dtype, finfo, float, float32, float64, get_default_dtype, iinfo, int, int8, int16, int32, int64,
+    long, promote_types, result_type, set_default_dtype, short, uint8,
+)  # fmt: skip
+from pydl._core.dtypes import bool
+from pydl._core.errors import ShapeError
+from pydl._core.kernels import get_num_threads, set_num_threads
+from pydl import ops
+from pydl.ops import *  # noqa: F403
+from pydl.tensor import Tensor, is_tensor
+from pydl.creation import *  # noqa: F403
+from pydl.random import *  # noqa: F403
+from pydl import autograd
+from pydl.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from pydl._config import config, show_config
+from pydl._absent import backends, compile, cuda, nearest as _nearest
+from pydl._printing import set_printoptions
+from pydl import nn, optim, utils
+from pydl.io import load, save
+
+inf = _math.inf
+nan = _math.nan
+e = _math.e
+pi = _math.pi
+
+
+def __getattr__(name: str) -> _Any:
+    raise AttributeError(_nearest(name, globals()))
