@@ -101,8 +101,10 @@ cdef TensorBase unary_(int code, TensorBase x):
         return x
     recorded = grad_enabled() and requires_grad(x)
     old = x
-    if recorded:
-        old = clone(x) if code == PYDL_U_abs or code == PYDL_U_square or code == PYDL_U_log else alias(x)
+    if recorded and (code == PYDL_U_abs or code == PYDL_U_square or code == PYDL_U_log):
+        old = clone(x)
+    elif recorded:
+        old = alias(x)
     apply1(<void*>table(is_f64(x)).unary[code], x, old, PICOSECONDS_PLAIN if code < PYDL_U_exp else PICOSECONDS_MATH)
     x.s.version += 1
     if recorded:
