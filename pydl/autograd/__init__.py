@@ -21,6 +21,7 @@ from pydl.autograd.grad_mode import (
 )
 from pydl.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from pydl.autograd.gradcheck_module import gradcheck_module
+from pydl.tensor import Tensor
 
 __all__ = [
     "Function",
@@ -41,7 +42,7 @@ __all__ = [
     "set_grad_enabled",
 ]
 
-Tensor = tape.TensorBase
+
 Tensors = Tensor | Sequence[Tensor]
 
 

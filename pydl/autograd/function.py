@@ -14,10 +14,9 @@ from typing import Any
 
 from pydl._core import dispatch, tape
 from pydl.autograd.grad_mode import enable_grad, no_grad
+from pydl.tensor import Tensor
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
-
-Tensor = tape.TensorBase
 
 
 class FunctionCtx:

@@ -14,10 +14,11 @@ import numpy as np
 
 from pydl._core import dispatch, engine, tape
 from pydl.autograd.grad_mode import enable_grad
+from pydl.tensor import Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
-Tensor = tape.TensorBase
+
 Tensors = tuple[Tensor, ...]
 
 

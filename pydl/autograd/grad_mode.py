@@ -32,6 +32,7 @@ class _GradMode:
     """Base of the four switches: remembers the thread's flag on entry and puts it back on exit."""
 
     __slots__ = ("_previous",)
+    _previous: bool
 
     def clone(self) -> _GradMode:
         """A new switch with the same setting; a decorated function enters a fresh one on every call."""
@@ -185,6 +186,7 @@ class inference_mode(_GradMode):
     """
 
     __slots__ = ("mode",)
+    mode: bool
 
     def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
         switch = super().__new__(cls)

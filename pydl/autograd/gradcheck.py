@@ -14,10 +14,11 @@ import numpy as np
 
 from pydl._core import engine, tape
 from pydl.autograd.grad_mode import enable_grad, no_grad
+from pydl.tensor import Tensor
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
-Tensor = tape.TensorBase
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from pydl import random
 from pydl._core import engine, tape
 from pydl.autograd.grad_mode import enable_grad, no_grad
+from pydl.tensor import Tensor
 
 __all__ = ["GradcheckResult", "GradcheckRow", "gradcheck_module"]
 
-Tensor = tape.TensorBase
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Probe = Array | tuple[int, ...]  # a direction, or the index of one element
 
