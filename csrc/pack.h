@@ -105,9 +105,24 @@ INLINE void pack_panel(const int width, ptrdiff_t w, ptrdiff_t k, const real *sr
     }
 }
 
+/* Whole panels of a B with contiguous rows, PANELS_AT_ONCE lines side by side: with rows 4 KB apart one line a row is a page a line. */
+enum { PANELS_AT_ONCE = 4 };
+
+INLINE void pack_rows(const int n_panels, ptrdiff_t k, const real *src, ptrdiff_t s_k, real *dst) {
+    for (ptrdiff_t i = 0; i < k; i++, src += s_k)
+#pragma GCC unroll 4
+        for (int p = 0; p < n_panels; p++)
+#pragma GCC unroll 4
+            for (int v = 0; v < NR; v += VLANES) vstore(dst + (p * k + i) * NR + v, vload(src + p * NR + v));
+}
+
 static void pack_b(ptrdiff_t k, ptrdiff_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, void *panels) {
     real *dst = panels;
-    for (ptrdiff_t j = 0; j < n; j += NR, dst += k * NR)
+    ptrdiff_t j = 0;
+    if (b_col == 1)
+        for (; j + PANELS_AT_ONCE * NR <= n; j += PANELS_AT_ONCE * NR, dst += PANELS_AT_ONCE * NR * k)
+            pack_rows(PANELS_AT_ONCE, k, (const real *)b + j, b_row, dst);
+    for (; j < n; j += NR, dst += k * NR)
         pack_panel(NR, n - j < NR ? n - j : NR, k, (const real *)b + j * b_col, b_col, b_row, dst);
 }
 

@@ -38,6 +38,8 @@ cdef enum:
     DIRECT_BYTES = 16384         # B up to this size is read in place: half of L1
     SWAP_ROWS = 192              # rows of A up to which x·Wᵀ is computed as Cᵀ
     SWAP_K = 65536               # bounds the packed A of the swapped path
+    FLAT_BYTES = 524288          # chunk of A up to which every panel of B meets all rows: half of L2
+    FLAT_PANELS = 4              # that many are packed together: B is then read four lines a row
     PACK_A_BYTES = 262144        # A from this size on is packed: it leaves L2
     LINE = 64
 
@@ -57,6 +59,7 @@ cdef struct Product:
     ptrdiff_t c_row
     const char* bias
     int flags, path
+    bint flat                    # packed paths: run_flat
 
 cdef struct Grid:
     ptrdiff_t rows, cols         # cells
@@ -94,37 +97,55 @@ cdef void run_direct(const Product* p) noexcept nogil:
         k0 += kc
 
 
-cdef void run_row_blocks(const Product* p, ptrdiff_t j, ptrdiff_t nc, ptrdiff_t k0, ptrdiff_t kc, const char* panels,
-                         char* tiles) noexcept nogil:
-    """C[:, j:j+nc] += A[:, k0:k0+kc] · packed panels, in blocks of rows that fit L2."""
-    cdef ptrdiff_t mr = p.t.gemm_mr, mc = even_block(p.m, p.t.gemm_mc, mr), i = 0, rows
+cdef void run_rows(const Product* p, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t j, ptrdiff_t cols, ptrdiff_t k0, ptrdiff_t kc,
+                   const char* panels, const char* tiles) noexcept nogil:
+    """C[i:i+rows, j:j+cols] += A[i:i+rows, k0:k0+kc] · packed panels; A packed in `tiles` unless that is NULL."""
+    cdef ptrdiff_t mr = p.t.gemm_mr, nr = p.t.gemm_nr
     cdef bint last = k0 + kc == p.k
-    cdef int flags = chunk_flags(p, k0 == 0, last) | PYDL_GEMM_PADDED
-    cdef const char* a
-    cdef const char* bias = p.bias + j * p.size if p.bias != NULL and last else NULL
-    while i < p.m:
-        rows = min(mc, p.m - i)
-        a = p.a + (i * p.a_row + k0 * p.a_col) * p.size
-        if p.path == PACK_AB:
-            p.t.pack_a(rows, kc, a, p.a_row, p.a_col, tiles)
-            p.t.gemm_block(rows, nc, kc, 1, tiles, 1, mr, mr * kc, 0, panels, p.t.gemm_nr, kc * p.t.gemm_nr, 0,
-                           p.c + (i * p.c_row + j) * p.size, p.c_row, bias, flags)
-        else:
-            p.t.gemm_block(rows, nc, kc, 1, a, p.a_row, p.a_col, 0, 0, panels, p.t.gemm_nr, kc * p.t.gemm_nr, 0,
-                           p.c + (i * p.c_row + j) * p.size, p.c_row, bias, flags)
-        i += rows
+    cdef const char* a = p.a + (i * p.a_row + k0 * p.a_col) * p.size
+    p.t.gemm_block(rows, cols, kc, 1, a if tiles == NULL else tiles, p.a_row if tiles == NULL else 1,
+                   p.a_col if tiles == NULL else mr, 0 if tiles == NULL else mr * kc, 0, panels, nr, kc * nr, 0,
+                   p.c + (i * p.c_row + j) * p.size, p.c_row, p.bias + j * p.size if p.bias != NULL and last else NULL,
+                   chunk_flags(p, k0 == 0, last) | PYDL_GEMM_PADDED)
 
 
-cdef void run_packed(const Product* p, char* work) noexcept nogil:
-    cdef ptrdiff_t nc_max = even_block(p.n, p.t.gemm_nc, p.t.gemm_nr), j = 0, k0, nc, kc
-    cdef char* tiles = work + up(p.kc * up(nc_max, p.t.gemm_nr) * p.size, LINE)
+cdef void run_flat(const Product* p, char* work) noexcept nogil:
+    """All rows of A stay in L2: few panels of B at a time are packed, used and forgotten."""
+    cdef ptrdiff_t group = min(FLAT_PANELS * p.t.gemm_nr, up(p.n, p.t.gemm_nr)), k0 = 0, j, cols, kc
+    cdef char* tiles = work + up(p.kc * group * p.size, LINE) if p.path == PACK_AB else NULL
+    while True:
+        kc = min(p.kc, p.k - k0)
+        if tiles != NULL:
+            p.t.pack_a(p.m, kc, p.a + k0 * p.a_col * p.size, p.a_row, p.a_col, tiles)
+        j = 0
+        while j < p.n:
+            cols = min(group, p.n - j)
+            p.t.pack_b(kc, cols, p.b + (k0 * p.b_row + j * p.b_col) * p.size, p.b_row, p.b_col, work)
+            run_rows(p, 0, p.m, j, cols, k0, kc, work, tiles)
+            j += cols
+        k0 += kc
+        if k0 >= p.k:
+            return
+
+
+cdef void run_blocks(const Product* p, char* work) noexcept nogil:
+    """Blocks of columns and of k packed for L3, of rows for L2, panels for L1."""
+    cdef ptrdiff_t nc_max = even_block(p.n, p.t.gemm_nc, p.t.gemm_nr), mc = even_block(p.m, p.t.gemm_mc, p.t.gemm_mr)
+    cdef ptrdiff_t j = 0, k0, i, nc, kc, rows
+    cdef char* tiles = work + up(p.kc * up(nc_max, p.t.gemm_nr) * p.size, LINE) if p.path == PACK_AB else NULL
     while j < p.n:
         nc = min(nc_max, p.n - j)
         k0 = 0
         while True:
             kc = min(p.kc, p.k - k0)
             p.t.pack_b(kc, nc, p.b + (k0 * p.b_row + j * p.b_col) * p.size, p.b_row, p.b_col, work)
-            run_row_blocks(p, j, nc, k0, kc, work, tiles)
+            i = 0
+            while i < p.m:
+                rows = min(mc, p.m - i)
+                if tiles != NULL:
+                    p.t.pack_a(rows, kc, p.a + (i * p.a_row + k0 * p.a_col) * p.size, p.a_row, p.a_col, tiles)
+                run_rows(p, i, rows, j, nc, k0, kc, work, tiles)
+                i += rows
             k0 += kc
             if k0 >= p.k:
                 break
@@ -180,8 +201,10 @@ cdef inline void run(const Product* p, char* work) noexcept nogil:
         run_swapped(p, work)
     elif p.path == DOT or p.path == SUM:
         run_vector(p, work)
+    elif p.flat:
+        run_flat(p, work)
     else:
-        run_packed(p, work)
+        run_blocks(p, work)
 
 
 cdef ptrdiff_t work_bytes(const Product* p) noexcept nogil:
@@ -193,9 +216,9 @@ cdef ptrdiff_t work_bytes(const Product* p) noexcept nogil:
         return p.k * p.size
     if p.path == SWAPPED:
         return up(even_block(p.n, p.t.gemm_mc, mr) * up(p.m, nr) * p.size, LINE) + p.k * up(p.m, nr) * p.size
-    cdef ptrdiff_t n_bytes = up(p.kc * up(even_block(p.n, p.t.gemm_nc, nr), nr) * p.size, LINE)
+    cdef ptrdiff_t n_bytes = up(p.kc * up(min(p.n, FLAT_PANELS * nr) if p.flat else even_block(p.n, p.t.gemm_nc, nr), nr) * p.size, LINE)
     if p.path == PACK_AB:
-        n_bytes += p.kc * up(even_block(p.m, p.t.gemm_mc, mr), mr) * p.size + 16 * p.size
+        n_bytes += p.kc * up(p.m if p.flat else even_block(p.m, p.t.gemm_mc, mr), mr) * p.size + 16 * p.size
     return n_bytes
 
 
@@ -318,6 +341,7 @@ cdef int product(Product* p, const Batch* batch, int threads) except -1:
     p.kc = p.k if chunks == 1 else min(p.t.gemm_kc, up((p.k + chunks - 1) // chunks, 8)) if chunks else 1
     if p.path == AUTO:
         p.path = choose(p)
+    p.flat = p.m * p.kc * p.size <= FLAT_BYTES
     work_ns = batch.n * (2.0 * p.m * p.n * p.k / (FLOPS_PER_LANE_NS * p.t.lanes)
                          + (<double>p.m * p.k + <double>p.k * p.n + <double>p.m * p.n) * p.size / BYTES_PER_NS)
     if threads <= 0:
