@@ -29,6 +29,7 @@ from pydl import ops
 from pydl.ops import *  # noqa: F403
 from pydl.tensor import Tensor, is_tensor
 from pydl.creation import *  # noqa: F403
+from pydl.sequences import *  # noqa: F403
 from pydl.random import *  # noqa: F403
 from pydl import autograd
 from pydl.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from pydl._core import dtypes
+from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
 
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
+from pydl._core import dtypes
 
 Array = np.ndarray[Any, Any]
 # One entry per dimension: an array of non-negative indices, or None for the whole dimension.

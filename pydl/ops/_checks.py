@@ -8,9 +8,10 @@ from operator import index as as_int
 from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase, wrap
 
+from pydl._core import dtypes
 from pydl._core.errors import IndexRangeError, ShapeError
-from pydl._core.tape import TensorBase
 
 Array = np.ndarray[Any, Any]
 
@@ -98,3 +99,24 @@ def broadcast_shape(op: str, **named: Any) -> tuple[int, ...]:
     except ValueError:
         shapes = " and ".join(f"{name} {tuple(t.array.shape)}" for name, t in named.items())
         raise ShapeError(f"{op}: the shapes of {shapes} do not broadcast together") from None
+
+
+def pair_args(a: Any, b: Any, op: str) -> tuple[Any, Any]:
+    """Both operands as tensors of the promoted type that broadcast together; one may be a number."""
+    described: list[tuple[Any, int, bool]] = []
+    for x in (a, b):
+        if isinstance(x, TensorBase):
+            described.append((x.array.dtype, x.array.ndim, False))
+        elif isinstance(x, (bool, int, float, np.generic)):
+            described.append((np.dtype(type(x)), 0, True))
+        else:
+            raise TypeError(f"{op}: takes tensors and numbers, not {type(x).__name__}")
+    if described[0][2] and described[1][2]:
+        raise TypeError(f"{op}: at least one operand must be a Tensor")
+    common = dtypes.promote(described)
+    x, y = (
+        wrap(np.asarray(v, common)) if scalar else v if v.array.dtype == common else v.to(dtypes.from_np(common))
+        for v, (_, _, scalar) in zip((a, b), described, strict=True)
+    )
+    broadcast_shape(op, input=x, other=y)
+    return x, y

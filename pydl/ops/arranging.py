@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.strided import strided_view
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
 from pydl._core.errors import ShapeError
-from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import dim_arg, dims_arg, sizes_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.gathering import index_select
 
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
-
 __all__ = [
-    "diag", "diag_embed", "fliplr", "flipud", "flip", "repeat", "repeat_interleave", "roll", "tile", "tril",
+    "diag", "diag_embed", "diagonal", "fliplr", "flipud", "flip", "repeat", "repeat_interleave", "roll", "tile", "tril",
     "tril_indices", "triu", "triu_indices",
 ]  # fmt: skip
 
@@ -292,6 +291,61 @@ class diag_embed:
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return dy.diagonal(*ctx.where)
+
+
+@op
+class diagonal:
+    """y_i = x_{i, i + offset} of the dims dim1 and dim2, as the last dimension; a view.
+
+    Shapes: (…, n, m) → (…, k). Gradient: dx = dy on the diagonal, else 0.
+    Errors: IndexError; RuntimeError if dim1 = dim2. Source: torch.diagonal.
+
+    Example:
+        >>> import pydl
+        >>> pydl.diagonal(pydl.tensor([[1, 2], [3, 4]]))
+        tensor([1, 4])
+    """
+
+    def check(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> tuple[Any, ...]:
+        tensor_arg(input, "diagonal", "input")
+        ndim = input.array.ndim
+        first, second = dim_arg(dim1, ndim, "diagonal"), dim_arg(dim2, ndim, "diagonal")
+        if first == second:
+            raise RuntimeError(f"diagonal: diagonal dimensions cannot be identical {dim1}, {dim2}")
+        return input, offset, first, second
+
+    def forward(ctx: Any, x: Tensor, offset: int, dim1: int, dim2: int) -> Tensor:
+        a: Array = x.array
+        ctx.shape, ctx.where = a.shape, (offset, dim1, dim2)
+        down, right = max(-offset, 0), max(offset, 0)
+        length = max(0, min(a.shape[dim1] - down, a.shape[dim2] - right))
+        others = [d for d in range(a.ndim) if d not in (dim1, dim2)]
+        return strided_view(
+            x,
+            (*(a.shape[d] for d in others), length),
+            (*(a.strides[d] for d in others), a.strides[dim1] + a.strides[dim2]),
+            down * a.strides[dim1] + right * a.strides[dim2] if length else 0,
+        )
+
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        return _diagonal_adjoint(dy, ctx.shape, *ctx.where)
+
+
+@op(numpy_backed=True, name="diagonal_adjoint")
+class _diagonal_adjoint:
+    """dx = zeros with dy on a diagonal. Gradient: of dy, the diagonal of the given one."""
+
+    def check(dy: Tensor, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> tuple[Any, ...]:
+        return dy, shape, offset, dim1, dim2
+
+    def forward(ctx: Any, dy: Tensor, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Tensor:
+        ctx.where = offset, dim1, dim2
+        dx = np.zeros(shape, dy.array.dtype)
+        np.moveaxis(dx, (dim1, dim2), (-2, -1))[(..., *_diagonal_places(dy.array.shape[-1], offset))] = dy.array
+        return wrap(dx)
+
+    def backward(ctx: Any, dx: Tensor) -> Tensor:
+        return diagonal(dx, *ctx.where)
 
 
 @composite

@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
 
-from pydl._core import dtypes
-from pydl._core.errors import ShapeError
-from pydl._core.tape import TensorBase
-from pydl.ops._arrays import Array, dense
-from pydl.ops._checks import broadcast_shape, tensor_arg
+from pydl.ops._arrays import dense
+from pydl.ops._checks import broadcast_shape, pair_args, tensor_arg
 from pydl.ops._declare import composite
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = [
     "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "equal", "isclose", "isfinite", "isin", "isinf",
@@ -133,35 +128,15 @@ def isin(elements: Tensor, test_elements: Tensor, *, assume_unique: bool = False
         >>> pydl.isin(pydl.tensor([1, 2, 3]), pydl.tensor([2, 5]))
         tensor([False,  True, False])
     """
-    a, b = (t.array if isinstance(t, TensorBase) else np.asarray(t) for t in (elements, test_elements))
+    a, b = (t.array if isinstance(t, Tensor) else np.asarray(t) for t in (elements, test_elements))
     return dense(np.isin(a, b, invert=invert))
 
 
-def _pair(a: Any, b: Any, op_name: str) -> tuple[Array, Array]:
-    """Both operands as arrays that broadcast, of the promoted type; one may be a Python number."""
-    described = []
-    for x in (a, b):
-        is_tensor = isinstance(x, TensorBase)
-        if not is_tensor and not isinstance(x, (bool, int, float, np.generic)):
-            raise TypeError(f"{op_name}: takes tensors and numbers, not {type(x).__name__}")
-        described.append((x.array.dtype, x.array.ndim, False) if is_tensor else (np.dtype(type(x)), 0, True))
-    common = dtypes.promote(described)
-    left, right = (
-        x.array.astype(common, copy=False) if isinstance(x, TensorBase) else np.asarray(x).astype(common)
-        for x in (a, b)
-    )
-    try:
-        np.broadcast_shapes(left.shape, right.shape)
-    except ValueError:
-        raise ShapeError(f"{op_name}: the shapes {left.shape} and {right.shape} do not broadcast together") from None
-    return left, right
-
-
 def _bits(a: Any, b: Any, op_name: str, function: Any) -> Tensor:
-    left, right = _pair(a, b, op_name)
-    if left.dtype.kind == "f":
-        raise NotImplementedError(f"{op_name}: takes integers and bools, not {dtypes.from_np(left.dtype)}")
-    return dense(function(left, right))
+    left, right = pair_args(a, b, op_name)
+    if left.array.dtype.kind == "f":
+        raise NotImplementedError(f"{op_name}: takes integers and bools, not {left.dtype}")
+    return dense(function(left.array, right.array))
 
 
 @composite(differentiable=False, inplace=True)

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
 from pydl._core.errors import IndexRangeError
-from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["bincount", "one_hot"]
 

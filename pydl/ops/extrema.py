@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
+from pydl._core import reduce as kernels
 from pydl._core.errors import IndexRangeError
-from pydl._core.tape import TensorBase, wrap
 from pydl.ops import _results
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import dim_arg, dims_arg, tensor_arg
 from pydl.ops._declare import composite, op
-from pydl.ops.gathering import gather
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]
 
@@ -34,6 +32,14 @@ def _check_reduce(input: Tensor, dim: Any, op_name: str) -> tuple[int, ...]:
             if shape[d] == 0:
                 raise IndexRangeError(f"{op_name}(): Expected reduction dim {d} to have non-zero size.")
     return dims
+
+
+def _reduced(x: Tensor, dims: tuple[int, ...], keepdim: bool, kernel: Any, fallback: Any) -> Tensor:
+    """The kernel for floats, NumPy for integers and bools."""
+    if x.array.dtype.kind == "f":
+        y: Tensor = kernel(x, dims, keepdim)
+        return y
+    return dense(fallback(x.array, axis=dims, keepdims=keepdim))
 
 
 def _shared_among_ties(ctx: Any, dy: Tensor) -> Tensor:
@@ -64,7 +70,7 @@ class amax:
         return input, _check_reduce(input, dim, "amax"), keepdim
 
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-        y = dense(np.max(x.array, axis=dims, keepdims=keepdim))
+        y = _reduced(x, dims, keepdim, kernels.amax, np.max)
         ctx.save(x, y)
         ctx.dims, ctx.keepdim = dims, keepdim
         return y
@@ -91,7 +97,7 @@ class amin:
         return input, _check_reduce(input, dim, "amin"), keepdim
 
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-        y = dense(np.min(x.array, axis=dims, keepdims=keepdim))
+        y = _reduced(x, dims, keepdim, kernels.amin, np.min)
         ctx.save(x, y)
         ctx.dims, ctx.keepdim = dims, keepdim
         return y
@@ -100,7 +106,19 @@ class amin:
         return _shared_among_ties(ctx, dy)
 
 
-def _arg(input: Tensor, dim: int | None, keepdim: bool, op_name: str, find: Any) -> Tensor:
+def _found(x: Tensor, dim: int, keepdim: bool, kernel: Any, fallback: Any) -> tuple[Tensor, Tensor]:
+    """(values, indices) along a dimension, not recorded."""
+    if x.array.dtype.kind == "f":
+        found: tuple[Tensor, Tensor] = kernel(x, dim, keepdim)
+        return found
+    places = np.expand_dims(fallback(x.array, axis=dim), dim)
+    values = np.take_along_axis(x.array, places, dim)
+    if not keepdim:
+        places, values = places.squeeze(dim), values.squeeze(dim)
+    return dense(values), dense(places.astype(np.int64, copy=False))
+
+
+def _arg(input: Tensor, dim: int | None, keepdim: bool, op_name: str, kernel: Any, fallback: Any) -> Tensor:
     tensor_arg(input, op_name, "input")
     a: Array = input.array
     if a.dtype == np.bool_:
@@ -108,13 +126,13 @@ def _arg(input: Tensor, dim: int | None, keepdim: bool, op_name: str, find: Any)
     if dim is None:
         if a.size == 0:
             raise IndexError(f"{op_name}(): Expected reduction dim to be specified for input.numel() == 0.")
-        found = np.asarray(find(a.reshape(-1)), np.int64)
-        return wrap(found.reshape((1,) * a.ndim) if keepdim else found)
+        found = _found(input.detach().reshape(-1), 0, False, kernel, fallback)[1]
+        return found.reshape((1,) * a.ndim) if keepdim else found
     d = dim_arg(dim, a.ndim, op_name)
     if a.ndim == 0:
         return wrap(np.zeros((), np.int64))
     _check_reduce(input, d, op_name)
-    return dense(np.asarray(find(a, axis=d, keepdims=keepdim), np.int64))
+    return _found(input, d, keepdim, kernel, fallback)[1]
 
 
 @composite(differentiable=False)
@@ -128,7 +146,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
         >>> pydl.argmax(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
         tensor([1, 0])
     """
-    return _arg(input, dim, keepdim, "argmax", np.argmax)
+    return _arg(input, dim, keepdim, "argmax", kernels.max_along, np.argmax)
 
 
 @composite(differentiable=False)
@@ -142,18 +160,57 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
         >>> pydl.argmin(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
         tensor([0, 1])
     """
-    return _arg(input, dim, keepdim, "argmin", np.argmin)
+    return _arg(input, dim, keepdim, "argmin", kernels.min_along, np.argmin)
 
 
-def _with_places(input: Tensor, dim: int, keepdim: bool, op_name: str, find: Any) -> tuple[Tensor, Tensor]:
-    """(values, indices) along one dim; the gradient goes to the chosen element alone."""
+@op(name="max_along")
+class _max_along:
+    """(values, indices) of the largest elements along a dim. Gradient: dx = dvalues at the indices, else 0."""
+
+    def check(input: Tensor, dim: int, keepdim: bool) -> tuple[Any, ...]:
+        return input, dim, keepdim
+
+    def forward(ctx: Any, x: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
+        values, places = _found(x, dim, keepdim, kernels.max_along, np.argmax)
+        ctx.save(places)
+        ctx.dim, ctx.keepdim, ctx.shape = dim, keepdim, x.array.shape
+        return values, places
+
+    def backward(ctx: Any, dvalues: Tensor, _: None) -> Tensor:
+        return _at_places(ctx, dvalues)
+
+
+@op(name="min_along")
+class _min_along:
+    """(values, indices) of the smallest elements along a dim. Gradient: dx = dvalues at the indices, else 0."""
+
+    def check(input: Tensor, dim: int, keepdim: bool) -> tuple[Any, ...]:
+        return input, dim, keepdim
+
+    def forward(ctx: Any, x: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
+        values, places = _found(x, dim, keepdim, kernels.min_along, np.argmin)
+        ctx.save(places)
+        ctx.dim, ctx.keepdim, ctx.shape = dim, keepdim, x.array.shape
+        return values, places
+
+    def backward(ctx: Any, dvalues: Tensor, _: None) -> Tensor:
+        return _at_places(ctx, dvalues)
+
+
+def _at_places(ctx: Any, dvalues: Tensor) -> Tensor:
+    (places,) = ctx.saved
+    if not ctx.keepdim:
+        dvalues, places = dvalues.unsqueeze(ctx.dim), places.unsqueeze(ctx.dim)
+    return dvalues.new_zeros(ctx.shape).scatter(ctx.dim, places, dvalues)
+
+
+def _with_places(input: Tensor, dim: int, keepdim: bool, op_name: str, along: Any) -> tuple[Tensor, Tensor]:
     d = dim_arg(dim, input.array.ndim, op_name)
     if input.array.ndim == 0:
         return input.clone(), wrap(np.zeros((), np.int64))
     _check_reduce(input, d, op_name)
-    places = dense(find(input.array, axis=d, keepdims=True))
-    values = gather(input, d, places)
-    return (values, places) if keepdim else (values.squeeze(d), places.squeeze(d))
+    found: tuple[Tensor, Tensor] = along(input, d, keepdim)
+    return found
 
 
 @composite
@@ -170,13 +227,13 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor 
         (tensor(7.), tensor([1, 0]))
     """
     tensor_arg(input, "max", "input")
-    other = dim if isinstance(dim, TensorBase) else other
+    other = dim if isinstance(dim, Tensor) else other
     if other is not None:
         return input.maximum(other)
     if dim is None:
         _check_not_empty(input, "max")
         return amax(input, ())
-    return _results.max(*_with_places(input, dim, keepdim, "max", np.argmax))
+    return _results.max(*_with_places(input, dim, keepdim, "max", _max_along))
 
 
 @composite
@@ -193,13 +250,13 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor 
         (tensor(1.), tensor([0, 1]))
     """
     tensor_arg(input, "min", "input")
-    other = dim if isinstance(dim, TensorBase) else other
+    other = dim if isinstance(dim, Tensor) else other
     if other is not None:
         return input.minimum(other)
     if dim is None:
         _check_not_empty(input, "min")
         return amin(input, ())
-    return _results.min(*_with_places(input, dim, keepdim, "min", np.argmin))
+    return _results.min(*_with_places(input, dim, keepdim, "min", _min_along))
 
 
 def _check_not_empty(input: Tensor, op_name: str) -> None:

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
 from pydl._core.errors import ShapeError
-from pydl._core.tape import TensorBase, wrap
 from pydl.ops._arrays import Array, add_rows, dense
 from pydl.ops._checks import check_range, dim_arg, index_values, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops._inplace import inplace_form
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = [
     "gather", "index_add", "index_add_", "index_select", "scatter", "scatter_", "scatter_add", "scatter_add_",
@@ -196,10 +194,10 @@ _scatter_src_ = inplace_form(_scatter_src, _scatter_into)
 
 def _scatter_source(input: Tensor, index: Tensor, src: Any, value: Any) -> Tensor:
     source = value if src is None else src
-    if isinstance(source, TensorBase) and (src is not None or source.array.ndim):
+    if isinstance(source, Tensor) and (src is not None or source.array.ndim):
         return source
     tensor_arg(index, "scatter", "index")
-    number = source.array if isinstance(source, TensorBase) else np.array(source, input.array.dtype)
+    number = source.array if isinstance(source, Tensor) else np.array(source, input.array.dtype)
     return wrap(np.broadcast_to(number, index.array.shape))
 
 

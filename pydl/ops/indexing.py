@@ -8,26 +8,24 @@ basic part is applied first, as in PyTorch, and what is left is one array of ind
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
 from pydl._core.errors import ShapeError
-from pydl._core.tape import TensorBase, wrap
 from pydl.ops._arrays import Array, Index, dense, numpy_key, scatter_index
 from pydl.ops._checks import check_range, tensor_arg
 from pydl.ops._declare import op
 from pydl.ops._inplace import inplace_form
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["getitem", "index", "index_put", "index_put_", "setitem"]
 
 
 def _key_array(item: Any) -> Array:
     """An index given as a tensor, an array or a (nested) list, as an array of integers or bools."""
-    if isinstance(item, TensorBase):
+    if isinstance(item, Tensor):
         a: Array = item.array
     elif isinstance(item, np.ndarray):
         a = item
@@ -37,7 +35,7 @@ def _key_array(item: Any) -> Array:
                 "indexing: a list inside of a list, or a slice inside of it, has two meanings; "
                 "write x[tuple(key)] for one index per dimension, or x[pydl.tensor(key)] for an index tensor"
             )
-        a = np.asarray([i.item() if isinstance(i, TensorBase) else i for i in item])
+        a = np.asarray([i.item() if isinstance(i, Tensor) else i for i in item])
         if a.size == 0:
             a = a.astype(np.int64)
     if a.dtype == np.uint8:
@@ -54,7 +52,7 @@ def _classify(item: Any) -> Any:
         return item
     if isinstance(item, np.bool_):
         return bool(item)
-    if isinstance(item, (TensorBase, np.ndarray, list, range)):
+    if isinstance(item, (Tensor, np.ndarray, list, range)):
         a = _key_array(item)
         return a.item() if a.ndim == 0 else a
     if hasattr(item, "__index__"):
@@ -297,6 +295,6 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         return
     if isinstance(value, (bool, int, float, np.generic)):
         value = wrap(np.array(value, x.array.dtype))
-    elif not isinstance(value, TensorBase):
+    elif not isinstance(value, Tensor):
         raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {x.dtype}")
     index_put_(_basic_view(x, basic), where, value)

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index as as_int
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import empty
 
 from pydl._core import dtypes
 from pydl._core.errors import ShapeError
-from pydl._core.tape import TensorBase, empty
 from pydl.ops._arrays import along
 from pydl.ops._checks import dim_arg, tensor_arg
 from pydl.ops._declare import composite, op
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = [
     "cat", "chunk", "concat", "concatenate", "dstack", "hstack", "narrow", "select", "split", "split_with_sizes", "stack",
@@ -28,10 +26,10 @@ Tensors = Sequence["Tensor"]
 
 
 def _tensors_arg(tensors: Any, op_name: str) -> tuple[Tensor, ...]:
-    if isinstance(tensors, TensorBase) or not isinstance(tensors, Sequence):
+    if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence):
         raise TypeError(f"{op_name}: tensors must be a tuple or list of Tensors, not {type(tensors).__name__}")
     for i, t in enumerate(tensors):
-        if not isinstance(t, TensorBase):
+        if not isinstance(t, Tensor):
             raise TypeError(f"{op_name}: expected Tensor as element {i}, but got {type(t).__name__}")
     if not tensors:
         raise ShapeError(f"{op_name}: expected a non-empty list of Tensors")

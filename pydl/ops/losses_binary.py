@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import is_grad_enabled
 
 from pydl._core.errors import ShapeError
-from pydl._core.tape import is_grad_enabled
 from pydl.ops._checks import broadcast_shape, reduction_arg, tensor_arg
 from pydl.ops._declare import op
 from pydl.ops.losses_regression import reduced
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
 

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydl._core.tape import TensorBase as Tensor
 
 from pydl._core.errors import ShapeError
 from pydl.ops._checks import broadcast_shape, reduction_arg, tensor_arg
 from pydl.ops._declare import composite, op
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss"]
 

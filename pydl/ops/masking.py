@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
 from pydl._core.errors import ShapeError
-from pydl._core.tape import TensorBase, wrap
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import broadcast_shape, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops._inplace import inplace_form
 from pydl.ops.indexing import index
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["argwhere", "count_nonzero", "masked_fill", "masked_fill_", "masked_select", "nonzero"]
 
@@ -45,7 +43,7 @@ class masked_fill:
 
     def check(input: Tensor, mask: Tensor, value: Any) -> tuple[Any, ...]:
         _check_mask(input, mask, "masked_fill")
-        if isinstance(value, TensorBase):
+        if isinstance(value, Tensor):
             if value.array.ndim:
                 raise RuntimeError(
                     "masked_fill: only supports a 0-dimensional value tensor, but got tensor with "

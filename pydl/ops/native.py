@@ -2,7 +2,7 @@
 """The operations written in Cython, entered under their names. Their check, forward and backward stand in pydl/_core."""
 
 from pydl._core import functions
-from pydl.ops._declare import inplace_names, native
+from pydl.ops._declare import native
 
 _WITH_INPLACE_FORM = ("neg", "abs", "square", "reciprocal", "sqrt", "exp", "log", "tanh", "sigmoid", "relu", "add", "sub", "mul", "div", "pow")  # fmt: skip
 _OTHERS = (
@@ -11,7 +11,7 @@ _OTHERS = (
     "expand", "squeeze", "unsqueeze", "clone", "contiguous", "cast",
 )  # fmt: skip
 
-__all__ = [*_WITH_INPLACE_FORM, *[f"{name}_" for name in _WITH_INPLACE_FORM], *_OTHERS, "copy_"]  # noqa: PLE0604
+__all__ = [*_WITH_INPLACE_FORM, *[f"{name}_" for name in _WITH_INPLACE_FORM], *_OTHERS, "copy_"]
 
 for _name in (*_WITH_INPLACE_FORM, *_OTHERS):
     globals()[_name] = native(getattr(functions, _name))

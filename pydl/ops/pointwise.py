@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
+from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
+
 from pydl.ops._arrays import as_float, dense
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite, op
 
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
-
 __all__ = [
-    "ceil", "cos", "cosh", "exp2", "expm1", "floor", "frac", "log10", "log1p", "log2", "reciprocal", "round", "rsqrt",
-    "sign", "sin", "sinh", "square", "tan", "trunc",
+    "ceil", "cos", "cosh", "exp2", "expm1", "floor", "frac", "log10", "log1p", "log2", "round", "rsqrt", "sign", "sin",
+    "sinh", "tan", "trunc",
 ]  # fmt: skip
 
 
@@ -347,29 +345,3 @@ class rsqrt:
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (y,) = ctx.saved
         return dy * (y * y * y) * -0.5
-
-
-@composite(inplace=True)
-def reciprocal(input: Tensor) -> Tensor:
-    """y = 1/x; ±∞ at ±0. Gradient: dx = −dy · y². Source: torch.reciprocal.
-
-    Example:
-        >>> import pydl
-        >>> pydl.reciprocal(pydl.tensor([4.0]))
-        tensor([0.2500])
-    """
-    tensor_arg(input, "reciprocal", "input")
-    return 1 / input
-
-
-@composite(inplace=True)
-def square(input: Tensor) -> Tensor:
-    """y = x². Shapes and type: those of x. Gradient: dx = 2 x dy. Source: torch.square.
-
-    Example:
-        >>> import pydl
-        >>> pydl.square(pydl.tensor([3.0]))
-        tensor([9.])
-    """
-    tensor_arg(input, "square", "input")
-    return input * input

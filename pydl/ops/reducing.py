@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
 from pydl._core import dtypes
 from pydl._core.errors import ShapeError
-from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, along, dense
 from pydl.ops._checks import dim_arg, dims_arg, sizes_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.joining import cat
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["all", "any", "cumprod", "cumsum", "logsumexp", "prod", "sum_to_size"]
 

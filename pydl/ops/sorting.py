@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
+from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
+
 from pydl.ops import _results
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import dim_arg, tensor_arg
 from pydl.ops._declare import composite
 from pydl.ops.gathering import gather
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["argsort", "kthvalue", "median", "msort", "sort", "topk", "unique", "unique_consecutive"]
 

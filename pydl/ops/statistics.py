@@ -6,15 +6,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydl._core.tape import TensorBase as Tensor
 
 from pydl._core import dtypes
 from pydl.ops._checks import dims_arg, float_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.extrema import amax, amin
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["norm", "std", "std_mean", "var", "var_mean"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import math
 import string
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pydl._core.tape import TensorBase as Tensor
 
 from pydl._core.errors import ShapeError
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite
-
-if TYPE_CHECKING:
-    from pydl.tensor import Tensor
 
 __all__ = ["einsum"]
 
