@@ -172,7 +172,8 @@ typedef struct {
 } row_split;
 
 INLINE row_split split_rows(ptrdiff_t m, ptrdiff_t max_height) {
-    row_split r;
+    row_split r = {1, m, 0};
+    if (m <= max_height) return r;
     r.n_tiles = (m + max_height - 1) / max_height;
     r.height = m / r.n_tiles;
     r.n_higher = m - r.height * r.n_tiles;

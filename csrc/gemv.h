@@ -10,7 +10,7 @@
 
 #include "brgemm.h"
 
-enum { DOT_CHAINS = 2, DOT_ROWS = 4, DOT_BLOCK = 4096, SUM_ROWS = 4, SUM_BLOCK = 256, SUM_COLUMNS = 1024 };
+enum { DOT_CHAINS = 2, DOT_ROWS = 4, DOT_BLOCK = 4096, SUM_ROWS = 4, SUM_BLOCK = 128, SUM_COLUMNS = 1024 };
 
 INLINE real sum_lanes(vreal v) {
     real t[VLANES];

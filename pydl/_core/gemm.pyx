@@ -34,7 +34,9 @@ cdef enum Path:
 PATHS = {"auto": AUTO, "direct": DIRECT, "pack_b": PACK_B, "pack_ab": PACK_AB, "swapped": SWAPPED, "dot": DOT, "sum": SUM}
 
 cdef enum:
+    SMALL_PRODUCTS = 4096        # up to so many m·n·k nothing is asked about threads and the interpreter lock
     STACK_BYTES = 16384          # packing space of small products, on the C stack
+    VECTOR_BYTES = 2048          # a matrix up to this size goes through a tile also for one row
     DIRECT_BYTES = 16384         # B up to this size is read in place: half of L1
     SWAP_ROWS = 192              # rows of A up to which x·Wᵀ is computed as Cᵀ
     SWAP_K = 65536               # bounds the packed A of the swapped path
@@ -228,7 +230,7 @@ cdef int choose(const Product* p) noexcept nogil:
     if p.n == 1 and p.a_row == 1:
         return SUM
     if p.m == 1 and p.b_col == 1:
-        return SUM
+        return SUM if p.n * p.k * p.size > VECTOR_BYTES else DIRECT
     if p.m == 1 and p.b_row == 1:
         return DOT
     if p.b_col == 1:
@@ -332,27 +334,32 @@ cdef int run_large(const Product* p, const Batch* batch, int threads, double wor
 cdef int product(Product* p, const Batch* batch, int threads) except -1:
     """Fills in what follows from the operands and runs the product."""
     cdef char stack[STACK_BYTES]
-    cdef ptrdiff_t chunks = (p.k + p.t.gemm_kc - 1) // p.t.gemm_kc, i
-    cdef double work_ns
+    cdef ptrdiff_t i, chunks
+    cdef double products = <double>p.m * p.n * p.k * batch.n, work_ns = 0
     if batch.n <= 0 or p.m <= 0 or p.n <= 0:
         return 0
     if p.n == 1:
         p.b_col = 1
-    p.kc = p.k if chunks == 1 else min(p.t.gemm_kc, up((p.k + chunks - 1) // chunks, 8)) if chunks else 1
+    p.kc = max(p.k, 1)
+    if p.k > p.t.gemm_kc:
+        chunks = (p.k + p.t.gemm_kc - 1) // p.t.gemm_kc
+        p.kc = min(p.t.gemm_kc, up((p.k + chunks - 1) // chunks, 8))
     if p.path == AUTO:
         p.path = choose(p)
     p.flat = p.m * p.kc * p.size <= FLAT_BYTES
-    work_ns = batch.n * (2.0 * p.m * p.n * p.k / (FLOPS_PER_LANE_NS * p.t.lanes)
-                         + (<double>p.m * p.k + <double>p.k * p.n + <double>p.m * p.n) * p.size / BYTES_PER_NS)
+    if products > SMALL_PRODUCTS:
+        work_ns = (2.0 * products / (FLOPS_PER_LANE_NS * p.t.lanes)
+                   + batch.n * (<double>p.m * p.k + <double>p.k * p.n + <double>p.m * p.n) * p.size / BYTES_PER_NS)
     if threads <= 0:
-        threads = threads_for(work_ns)
-    if threads > 1 or work_ns >= RELEASE_GIL_NS or work_bytes(p) > STACK_BYTES:
+        threads = threads_for(work_ns) if work_ns else 1
+    if threads > 1 or work_ns >= RELEASE_GIL_NS or (p.path != DIRECT and work_bytes(p) > STACK_BYTES):
         return run_large(p, batch, threads, work_ns)
-    for i in range(batch.n):
-        run(p, stack)
+    run(p, stack)
+    for i in range(1, batch.n):
         p.a += batch.a
         p.b += batch.b
         p.c += batch.c
+        run(p, stack)
     return 0
 
 
