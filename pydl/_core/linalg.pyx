@@ -8,7 +8,6 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.gemm cimport gemm
-from pydl._core.kernels cimport tick, tock
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.shape cimport reshape, shape_of, swap_last
 from pydl._core.sums cimport sum_dims, sum_to
@@ -31,11 +30,9 @@ cdef inline ptrdiff_t size(TensorBase x, int d) noexcept:
 
 cdef int product2d(TensorBase c, TensorBase a, TensorBase b, TensorBase bias, bint relu) except -1:
     """c = a b (+ bias) for matrices of any strides; c is contiguous."""
-    cdef int64_t start = tick()
     gemm(is_f64(a), 1, size(a, 0), size(b, 1), size(a, 1), cnp.PyArray_DATA(a.a), 0, stride(a, 0), stride(a, 1),
          cnp.PyArray_DATA(b.a), 0, stride(b, 0), stride(b, 1), cnp.PyArray_DATA(c.a), 0, size(b, 1),
          cnp.PyArray_DATA(bias.a) if bias is not None else NULL, relu, 0, 0)
-    tock(start)
     return 0
 
 
@@ -168,7 +165,6 @@ cdef bint batch_stride(object x, Py_ssize_t n, ptrdiff_t* step) except -1:
 cdef int batched_product(TensorBase c, TensorBase a, TensorBase b, tuple batch) except -1:
     cdef ptrdiff_t step_a, step_b, n_batch = 1
     cdef int last_a = cnp.PyArray_NDIM(a.a) - 1, last_b = cnp.PyArray_NDIM(b.a) - 1
-    cdef int64_t start
     cdef cnp.ndarray x = np.broadcast_to(a.a, batch + shape_of(a)[last_a - 1:])
     cdef cnp.ndarray y = np.broadcast_to(b.a, batch + shape_of(b)[last_b - 1:])
     for d in batch:
@@ -182,12 +178,10 @@ cdef int batched_product(TensorBase c, TensorBase a, TensorBase b, tuple batch) 
     cdef cnp.npy_intp* xs = cnp.PyArray_STRIDES(x) + len(batch)
     cdef cnp.npy_intp* ys = cnp.PyArray_STRIDES(y) + len(batch)
     cdef ptrdiff_t itemsize = cnp.PyArray_ITEMSIZE(x)
-    start = tick()
     gemm(is_f64(a), n_batch, size(a, last_a - 1), size(b, last_b), size(a, last_a),
          cnp.PyArray_DATA(x), step_a, xs[0] // itemsize, xs[1] // itemsize,
          cnp.PyArray_DATA(y), step_b, ys[0] // itemsize, ys[1] // itemsize,
          cnp.PyArray_DATA(c.a), size(a, last_a - 1) * size(b, last_b), size(b, last_b), NULL, 0, 0, 0)
-    tock(start)
     return 0
 
 
@@ -253,7 +247,6 @@ cdef TensorBase linear(TensorBase x, TensorBase w, TensorBase b):
     cdef int nd = cnp.PyArray_NDIM(x.a), d
     cdef TensorBase y, rows, bias
     cdef LinearNode node
-    cdef int64_t start
     check_linear(x, w, b)
     if cnp.PyArray_NDIM(w.a) == 1:
         y = matmul(x, w)
@@ -264,12 +257,10 @@ cdef TensorBase linear(TensorBase x, TensorBase w, TensorBase b):
         shape[d] = size(x, d)
     shape[nd - 1] = size(w, 0)
     y = new(nd, shape, cnp.PyArray_TYPE(x.a))
-    start = tick()
     gemm(is_f64(x), 1, rows_of(x), size(w, 0), size(w, 1), cnp.PyArray_DATA(rows.a), 0,
          stride(rows, nd - 2) if nd == 2 else size(w, 1), stride(rows, nd - 1),
          cnp.PyArray_DATA(w.a), 0, stride(w, 1), stride(w, 0), cnp.PyArray_DATA(y.a), 0, size(w, 0),
          cnp.PyArray_DATA(bias.a) if bias is not None else NULL, 0, 0, 0)
-    tock(start)
     if grad_enabled() and (requires_grad(x) or requires_grad(w) or (b is not None and requires_grad(b))):
         node = LinearNode.__new__(LinearNode)
         node.set_edges((x, w, b))
