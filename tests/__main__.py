@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-KERNEL_TESTS = ("tests/test_kernels.py", "tests/test_ops.py")
+KERNEL_TESTS = ("tests/test_gemm.py", "tests/test_ops.py")
 
 
 def run(name: str, *command: str, **environment: str) -> bool:
