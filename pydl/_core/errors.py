@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The exceptions of pydl that are not Python's own."""
 
-__all__ = ["IndexRangeError", "ShapeError"]
+__all__ = ["IndexRangeError", "IntegerDivisionError", "ShapeError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -19,3 +19,7 @@ class IndexRangeError(IndexError, RuntimeError):
 
     PyTorch raises IndexError in some operations and RuntimeError in others (gather, scatter, one_hot); both work here.
     """
+
+
+class IntegerDivisionError(ZeroDivisionError, RuntimeError):
+    """An integer divided by zero: Python's ZeroDivisionError and PyTorch's RuntimeError at once."""

@@ -242,7 +242,7 @@ class _Checker:
                 minus = self._value(i)
                 data[index] = keep
                 rows.append((plus - minus) / (2 * self.eps))
-            jacobians.append(np.array(rows).reshape(data.size, -1))
+            jacobians.append(np.array(rows).reshape(data.size, rows[0].size if rows else self._value(i).size))
         return tuple(jacobians)
 
     def _value(self, i: int) -> Array:

@@ -26,7 +26,7 @@ def float_arg(value: Any, op: str, name: str) -> None:
     """Raises unless `value` is a tensor of a floating-point type."""
     tensor_arg(value, op, name)
     if value.array.dtype.kind != "f":
-        raise RuntimeError(f"{op}: {name} must have a floating-point type, not {value.dtype}")
+        raise NotImplementedError(f"{op}: {name} must have a floating-point type, not {value.dtype}")
 
 
 def dim_arg(dim: Any, ndim: int, op: str) -> int:

@@ -140,7 +140,7 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """The coordinates of a grid: y_k[i₀, i₁, …] = x_k[i_k]; with "xy" the first two dimensions are swapped.
 
-    Shapes: 1-d (or 0-d) tensors. Errors: ShapeError; ValueError for another `indexing`. Source: torch.meshgrid.
+    Shapes: 1-d (or 0-d) tensors. Errors: ShapeError; RuntimeError for another `indexing`. Source: torch.meshgrid.
 
     Example:
         >>> import pydl
@@ -151,7 +151,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
-        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
+        raise RuntimeError(f"meshgrid: indexing must be 'ij' or 'xy', not {indexing!r}")
     for t in tensors:
         tensor_arg(t, "meshgrid", "tensors")
         if t.array.ndim > 1:

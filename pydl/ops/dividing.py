@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from pydl._core.errors import IntegerDivisionError
 from pydl._core.tape import TensorBase as Tensor
 
 from pydl.ops._arrays import Array, dense
@@ -17,8 +18,10 @@ __all__ = ["floor_divide", "fmod", "remainder"]
 
 
 def _divided(a: Array, b: Array, op_name: str, function: Any) -> Array:
+    if b.dtype.kind == "b":
+        raise NotImplementedError(f"{op_name}: not implemented for bool")
     if b.dtype.kind != "f" and not b.all():
-        raise ZeroDivisionError(f"{op_name}: integer division by zero")
+        raise IntegerDivisionError(f"{op_name}: ZeroDivisionError: integer {a.shape} divided by {b.shape} that holds 0")
     with np.errstate(all="ignore"):
         quotient: Array = function(a, b)
     return quotient
