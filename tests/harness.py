@@ -75,6 +75,10 @@ class Draw:
     def positive(self, *shape: int) -> Array:
         return np.asarray(self.rng.uniform(0.3, 3.0, shape))
 
+    def near_one(self, *shape: int) -> Array:
+        """Products of many stay in range."""
+        return np.asarray(self.rng.uniform(0.95, 1.05, shape))
+
     def away(self, *shape: int) -> Array:
         """At least 0.2 from 0, where relu and abs have their kink."""
         return np.asarray(self.rng.uniform(0.2, 2.0, shape) * self.rng.choice((-1.0, 1.0), shape))

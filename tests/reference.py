@@ -55,7 +55,8 @@ def reciprocal(input: Array) -> Array:
 
 
 def relu(input: Array) -> Array:
-    return np.where(input > 0, input, np.where(np.isnan(input), input, input.dtype.type(0)))
+    """0 below 0; NaN and -0 pass."""
+    return np.where(input < 0, input.dtype.type(0), input)
 
 
 def sigmoid(input: Array) -> Array:

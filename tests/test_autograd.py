@@ -76,7 +76,7 @@ def test_only_scalars_have_an_implicit_gradient() -> None:
     x = leaf(1, 2)
     with pytest.raises(RuntimeError, match="scalar outputs"):
         (x * 2).backward()
-    with pytest.raises(RuntimeError, match=r"[Mm]ismatch in shape"):
+    with pytest.raises(RuntimeError, match="shape"):
         (x * 2).backward(pydl.ones(3, dtype=f64))
 
 

@@ -53,19 +53,20 @@ def test_samples_cover_empty_and_single_elements(name: str) -> None:
     assert not sizes or {0, 1} <= sizes
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name, sample", ALL)
-def test_values(name: str, sample: Sample, dtype: str) -> None:
+def test_values(name: str, sample: Sample) -> None:
     case = CASES[name]
-    sample = rounded(sample, DTYPES[dtype])
-    values, _ = run(pydl, name, case, sample)
-    exact = expected(case, sample)
-    assert len(values) == len(exact)
-    for i, (value, wanted) in enumerate(zip(values, exact, strict=True)):
-        if any(is_float(a) for a in leaves(sample.args)) and wanted.dtype.kind == "f":
-            assert name == "cast" or value.dtype == DTYPES[dtype]
-        bound = tolerance(case, sample, value.dtype) if value.dtype.kind == "f" else 0.0
-        check_close(value, wanted, bound, case.length(*sample.args, **sample.kwargs) > 1, f"{name}({sample})[{i}]")
+    for dtype in DTYPES.values():
+        given = rounded(sample, dtype)
+        values, _ = run(pydl, name, case, given)
+        exact = expected(case, given)
+        assert len(values) == len(exact)
+        reduction = case.length(*given.args, **given.kwargs) > 1
+        for i, (value, wanted) in enumerate(zip(values, exact, strict=True)):
+            if any(is_float(a) for a in leaves(given.args)) and wanted.dtype.kind == "f":
+                assert name == "cast" or value.dtype == dtype
+            bound = tolerance(case, given, value.dtype) if value.dtype.kind == "f" else 0.0
+            check_close(value, wanted, bound, reduction, f"{name}({given})[{i}] in {value.dtype}")
 
 
 def _slope(name: str, sample: Sample, directions: list[np.ndarray], v: list[np.ndarray]) -> float:
@@ -121,30 +122,37 @@ def test_second_derivatives(name: str, sample: Sample) -> None:
     assert pydl.autograd.gradgradcheck(function, inputs, fast_mode=True)
 
 
-@pytest.mark.parametrize("layout", [*LAYOUTS, "stretched"])
-@pytest.mark.parametrize("name, sample", FLOATS)
-def test_layouts(name: str, sample: Sample, layout: str) -> None:
-    """Any memory layout gives the bits of the contiguous one, forward and backward."""
-    case = CASES[name]
-    sample = rounded(sample, np.float32)
+def _laid_out(sample: Sample, layout: str) -> tuple[Sample, Sample]:
+    """The sample in another layout, and contiguous with the same values."""
     if layout == "stretched":
-        changed = Sample(each(sample.args, lambda a: stretched(a) if is_float(a) else a), sample.kwargs)
-        sample = Sample(each(changed.args, lambda a: np.array(a) if is_float(a) else a), sample.kwargs)
-    else:
+        changed = each(sample.args, lambda a: stretched(a) if is_float(a) else a)
+        return Sample(changed, sample.kwargs), Sample(
+            each(changed, lambda a: np.array(a, order="C") if is_float(a) else a), sample.kwargs
+        )
 
-        def change(a: Any) -> Any:
-            other = LAYOUTS[layout](a) if is_float(a) else None
-            return a if other is None else other
+    def change(a: Any) -> Any:
+        other = LAYOUTS[layout](a) if is_float(a) else None
+        return a if other is None else other
 
-        changed = Sample(each(sample.args, change), sample.kwargs)
-    wanted = run(pydl, name, case, sample, grad=True)
-    try:
-        got = run(pydl, name, case, changed, grad=True)
-    except RuntimeError:
-        assert name == "view", "only a view may refuse a layout"
-        return
-    for a, b in zip((*got[0], *got[1]), (*wanted[0], *wanted[1]), strict=True):
-        assert identical(a, b)
+    return Sample(each(sample.args, change), sample.kwargs), sample
+
+
+@pytest.mark.parametrize("name, sample", FLOATS)
+def test_any_layout_gives_the_bits_of_the_contiguous_one(name: str, sample: Sample) -> None:
+    """Forward and backward; only a view may refuse a layout."""
+    case = CASES[name]
+    plain = rounded(sample, np.float32)
+    contiguous = run(pydl, name, case, plain, grad=True)
+    for layout in (*LAYOUTS, "stretched"):
+        changed, same = _laid_out(plain, layout)
+        wanted = contiguous if same is plain else run(pydl, name, case, same, grad=True)
+        try:
+            got = run(pydl, name, case, changed, grad=True)
+        except RuntimeError:
+            assert name == "view" and layout in ("transposed", "stepped", "reversed", "stretched"), layout
+            continue
+        for a, b in zip((*got[0], *got[1]), (*wanted[0], *wanted[1]), strict=True):
+            assert identical(a, b), layout
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -189,7 +197,8 @@ def test_in_place_forms_change_the_tensor_itself(name: str, sample: Sample) -> N
         v = [pydl.from_numpy(c) for c in cotangents([target], np.float32)]
         grads = pydl.autograd.grad([target], inputs, v, allow_unused=True)
         for g, w in zip(grads, wanted_grads, strict=True):
-            assert identical(np.zeros(w.shape) if g is None else np.array(g.numpy()), w)
+            got = np.zeros(w.shape) if g is None else g.numpy()
+            np.testing.assert_allclose(got, w, rtol=4e-7 * CASES[name].factor, atol=4e-7 * np.abs(w).max(initial=0))
 
 
 SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 3e38, -3e38)
@@ -205,11 +214,10 @@ def test_special_values_do_not_depend_on_their_position(name: str, dtype: str) -
         with np.errstate(all="ignore"):
             wanted = np.asarray(CASES[name].reference(np.array([special], np.longdouble))).astype(DTYPES[dtype])
         assert np.isnan(wanted) == np.isnan(alone)
-        assert (
-            np.isnan(wanted)
-            or abs(alone - wanted) <= 2 * np.spacing(np.abs(wanted))
-            or (np.isinf(wanted) and alone == wanted)
-        )
+        if np.isfinite(wanted):
+            assert abs(alone - wanted) <= 2 * np.spacing(np.abs(wanted))
+        elif not np.isnan(wanted):
+            assert alone == wanted
         assert np.isnan(wanted) or np.signbit(alone) == np.signbit(wanted)
         for n in (*range(1, 50), 97):
             for position in range(n):
@@ -242,23 +250,27 @@ def test_error_types_are_torchs(name: str, error: Error) -> None:
         bind(pydl, name, CASES[name])(*given.args, **given.kwargs)
 
 
-@pytest.mark.parity
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name, sample", ALL)
-def test_torch_gives_the_same(name: str, sample: Sample, dtype: str) -> None:
+def _torchs(name: str, sample: Sample) -> tuple[list[np.ndarray], list[np.ndarray]]:
     import torch
 
-    case = CASES[name]
-    sample = rounded(sample, DTYPES[dtype])
-    ours = run(pydl, name, case, sample, grad=True)
     try:
-        theirs = run(torch, name, case, sample, grad=True)
+        return run(torch, name, CASES[name], sample, grad=True)
     except RuntimeError as error:  # torch cannot differentiate a scatter from a larger source
         assert "invalid gradient" in str(error) and name.startswith("scatter")
-        theirs, ours = run(torch, name, case, sample), (ours[0], [])
-    bound = tolerance(case, sample, DTYPES[dtype]) * 4 + 8 * float(np.finfo(DTYPES[dtype]).eps)
-    assert len(ours[0]) == len(theirs[0])
-    assert len(ours[1]) == len(theirs[1])
-    for a, b in zip((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), strict=True):
-        assert a.dtype == b.dtype
-        check_close(a, b, bound, True, f"{name}({sample})")
+        return run(torch, name, CASES[name], sample)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name, sample", ALL)
+def test_torch_gives_the_same(name: str, sample: Sample) -> None:
+    case = CASES[name]
+    for dtype in DTYPES.values():
+        given = rounded(sample, dtype)
+        theirs = _torchs(name, given)
+        ours = run(pydl, name, case, given, grad=True)
+        bound = tolerance(case, given, dtype) * 4 + 8 * float(np.finfo(dtype).eps)
+        assert len(ours[0]) == len(theirs[0])
+        assert len(ours[1]) == len(theirs[1]) or name.startswith("scatter")
+        for a, b in zip((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), strict=False):
+            assert a.dtype == b.dtype
+            check_close(a, b, bound, True, f"{name}({given}) in {a.dtype}")

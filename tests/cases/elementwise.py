@@ -80,12 +80,12 @@ def large(domain: str, n: int = 1) -> Callable[[Draw], Sample]:
 def mismatch(g: Draw) -> Iterator[Error]:
     yield Error(S(g.normal(3, 4), g.normal(3)), (ValueError, RuntimeError), r"3, 4.*3|must match")
     yield Error(S(g.normal(2), g.normal(3)), RuntimeError, r"2.*3|must match")
-    yield Error(S(g.normal(2), "two"), TypeError, "")
+    yield Error(S(g.normal(2), "two"), TypeError, "str|Tensor|tensor")
 
 
 def unary(function: Callable, domain: str, factor: float = 2.0, order: int = 2) -> Case:
     return Case(
-        function, singles(domain), lambda g: [Error(S("a"), TypeError, "")], large(domain), factor=factor, order=order
+        function, singles(domain), lambda g: [Error(S("a"), TypeError, "str|Tensor|tensor")], large(domain), factor=factor, order=order
     )
 
 

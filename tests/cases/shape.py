@@ -158,7 +158,7 @@ def _index_errors(g: Draw) -> Iterator[Error]:
         np.ones((3, 5), bool),
         1.5,
     ):
-        yield Error(S(g.normal(4, 5, 6), index), (IndexError, TypeError), "")
+        yield Error(S(g.normal(4, 5, 6), index), (IndexError, TypeError), "ind|out of|mask")
     yield Error(S(g.normal(4), slice(None, None, -1)), ValueError, "step")
     yield Error(S(g.normal(4), slice(None, None, 0)), ValueError, "step|zero")
     yield Error(S(g.normal(4, 5), (np.array([0, 1]), np.array([0, 1, 2]))), IndexError, "shape|broadcast")
