@@ -88,7 +88,7 @@ class ConvertMixin:
         return self._apply(lambda t: t.new_empty(t.shape), recurse)
 
     def share_memory(self: Self) -> Self:
-        """Moves the parameters and buffers into shared memory, as far as `Tensor.share_memory_` does."""
+        """As `Tensor.share_memory_` of every parameter and buffer, which raises: no memory is shared between processes."""
         return self._apply(lambda t: t.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:

@@ -40,7 +40,7 @@ def default_convert(data: Any) -> Any:
 
 def default_collate(batch: Sequence[Any]) -> Any:
     """One batch of the samples in `batch`: tensors, arrays and numbers get a new first dimension; dicts, tuples and
-    lists are combined entry by entry; strings stay a list.
+    lists are combined entry by entry; strings stay as they are.
 
     Errors: RuntimeError for tensors or sequences of different size; TypeError for other types.
     Source: torch.utils.data.default_collate.
@@ -58,7 +58,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, (np.ndarray, np.generic, float, int)):
         return _collate_numbers(batch)
     if isinstance(first, (str, bytes)):
-        return list(batch)
+        return batch
     if isinstance(first, Mapping):
         return _rebuilt_mapping(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
     if isinstance(first, Sequence):
@@ -86,8 +86,12 @@ def _collate_numbers(batch: Sequence[Any]) -> Tensor:
         except ValueError as error:
             shapes = sorted({np.shape(sample) for sample in batch})
             raise RuntimeError(f"default_collate: arrays of different shapes {shapes}") from error
-    kind = dtypes.float64 if isinstance(first, float) else dtypes.bool if isinstance(first, bool) else dtypes.int64
-    return tape.wrap(np.array(batch, dtype=kind.np))
+    if isinstance(first, float):
+        return tape.wrap(np.array(batch, dtype=np.float64))
+    numbers = np.array(batch)
+    if numbers.dtype.kind == "f":  # an int first, a float later
+        return tape.wrap(numbers.astype(dtypes.as_np(dtypes.get_default_dtype())))
+    return tape.wrap(numbers)
 
 
 def _rebuilt_mapping(original: Any, values: dict[Any, Any]) -> Any:

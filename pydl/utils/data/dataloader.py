@@ -10,8 +10,9 @@ from typing import Any
 from pydl.random import Generator
 from pydl.utils.data.collate import default_collate, default_convert
 from pydl.utils.data.dataset import IterableDataset
-from pydl.utils.data.fetch import fetcher_of
-from pydl.utils.data.gather import gathering
+from pydl.utils.data.fetch import EndOfStream, fetcher_of
+from pydl.utils.data.gather import gatherer, index_arrays
+from pydl.utils.data.parallel import WorkerPool
 from pydl.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 _FROZEN = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
@@ -23,6 +24,9 @@ class DataLoader:
     `shuffle` visits them in a new random order each time; `sampler` or `batch_sampler` give the order instead;
     `collate_fn` makes a batch of a list of samples (`default_collate`); `batch_size=None` gives single samples;
     `drop_last` leaves out a last batch that is not full. `pin_memory` is accepted without effect.
+    `num_workers` processes prepare `prefetch_factor` batches each ahead (in order, unless `in_order=False`); they are
+    seeded differently, run `worker_init_fn(id)` first, and with `persistent_workers` live as long as the loader. An
+    exception in a worker is raised here with the worker's traceback.
     Batches of a `TensorDataset` (or a `Subset` of one) with the default `collate_fn` are gathered at once, with the
     same result.
 
@@ -85,6 +89,7 @@ class DataLoader:
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
+        self._pool: WorkerPool | None = None
         self._initialized = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -93,10 +98,16 @@ class DataLoader:
         super().__setattr__(name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        if self.num_workers:
-            raise NotImplementedError("DataLoader: worker processes are not covered; use num_workers=0")
-        batches = gathering(self)
-        return _batches(self) if batches is None else batches
+        if self.num_workers == 0:
+            return _batches(self)
+        if not self.persistent_workers:
+            return WorkerPool(self).batches(self._index_sampler, last=True)
+        if self._pool is None or self._pool.closed:
+            self._pool = WorkerPool(self)
+        return self._pool.batches(self._index_sampler)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_pool": None}
 
     @property
     def _index_sampler(self) -> Any:
@@ -121,10 +132,13 @@ class _Endless(Sampler[None]):
 def _batches(loader: DataLoader) -> Iterator[Any]:
     """The batches, made one by one in this process."""
     fetch = fetcher_of(loader.dataset, loader.batch_sampler is not None, loader.collate_fn, loader.drop_last)
-    for index in loader._index_sampler:
+    indices: Any = None
+    if gatherer(loader.dataset, loader.collate_fn) is not None:
+        indices = index_arrays(loader.batch_sampler)
+    for index in loader._index_sampler if indices is None else indices:
         try:
             batch = fetch(index)
-        except StopIteration:
+        except EndOfStream:
             return
         yield batch
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,21 +14,43 @@ from pydl.utils.data.collate import default_collate
 from pydl.utils.data.dataset import Subset, TensorDataset
 from pydl.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 
+Gather = Callable[[np.ndarray], list[Tensor]]
 
-def gathering(loader: Any) -> Iterator[list[Tensor]] | None:
-    """The loader's batches made by gathering, or None where its data set, collation or order is not of that kind."""
-    sampler = loader.batch_sampler
-    if loader.collate_fn is not default_collate or type(sampler) is not BatchSampler:
-        return None
-    source = _tensors(loader.dataset)
+
+def gatherer(dataset: Any, collate: Any) -> Gather | None:
+    """A function from an array of indices to a batch, equal to collating the samples; None where that is not so."""
+    source = _tensors(dataset) if collate is default_collate else None
     if source is None:
         return None
-    order = sampler.sampler
-    if type(order) is SequentialSampler:
-        return _gather(*source, np.arange(len(order)), sampler)
-    if type(order) is RandomSampler:
-        return _gather(*source, None, sampler)
-    return None
+    tensors, rows = source
+
+    def gather(indices: np.ndarray) -> list[Tensor]:
+        index = tape.wrap(indices if rows is None else rows[indices])
+        return [tensor[index] for tensor in tensors]
+
+    return gather
+
+
+def indices_of(batch: Any) -> np.ndarray | None:
+    """A batch sampler's list of indices as an array, or None if it is something else."""
+    indices = np.asarray(batch) if isinstance(batch, (list, tuple)) and batch else None
+    if indices is None or indices.dtype.kind not in "iu" or indices.ndim != 1:
+        return None
+    return indices.astype(np.int64, copy=False)
+
+
+def index_arrays(sampler: Any) -> Iterator[np.ndarray] | None:
+    """The batches of indices of a loader's own sampler as arrays, without a Python number for each sample; or None."""
+    if type(sampler) is not BatchSampler or type(sampler.sampler) not in (RandomSampler, SequentialSampler):
+        return None
+    return _slices(sampler)
+
+
+def _slices(sampler: BatchSampler) -> Iterator[np.ndarray]:
+    order = sampler.sampler.order() if type(sampler.sampler) is RandomSampler else np.arange(len(sampler.sampler))
+    n, size = len(order), sampler.batch_size
+    for start in range(0, n - n % size if sampler.drop_last else n, size):
+        yield order[start : start + size]
 
 
 def _tensors(dataset: Any) -> tuple[tuple[Tensor, ...], np.ndarray | None] | None:
@@ -37,23 +59,7 @@ def _tensors(dataset: Any) -> tuple[tuple[Tensor, ...], np.ndarray | None] | Non
         return (dataset.tensors, None) if dataset.tensors else None
     if type(dataset) is Subset:
         inner = _tensors(dataset.dataset)
-        if inner is not None:
-            rows = np.asarray(dataset.indices)
-            if rows.dtype.kind not in "iu" or rows.ndim != 1:
-                return None
+        rows = indices_of(list(dataset.indices))
+        if inner is not None and rows is not None:
             return inner[0], rows if inner[1] is None else inner[1][rows]
     return None
-
-
-def _gather(
-    tensors: tuple[Tensor, ...], rows: np.ndarray | None, order: np.ndarray | None, sampler: BatchSampler
-) -> Iterator[list[Tensor]]:
-    if order is None:
-        order = sampler.sampler.order()
-    if rows is not None:
-        order = rows[order]
-    n, size = len(order), sampler.batch_size
-    end = n - n % size if sampler.drop_last else n
-    for start in range(0, end, size):
-        index = tape.wrap(order[start : start + size])
-        yield [tensor[index] for tensor in tensors]
