@@ -2,7 +2,6 @@
 """Matrix products: matmul of all ranks and linear, check, forward and backward side by side."""
 
 cimport cython
-from libc.stdint cimport int64_t
 
 import numpy as np
 cimport numpy as cnp
