@@ -9,7 +9,7 @@ import numpy as np
 
 from pydl import ops
 from pydl._core import dtypes, tape
-from pydl._core.tape import TensorBase
+from pydl._core.tape import TensorBase, is_grad_enabled
 from pydl._data import as_array, new_shape
 
 __all__ = ["Conversions"]
@@ -56,7 +56,7 @@ class Conversions:
             >>> pydl.ones(2).numpy()
             array([1., 1.], dtype=float32)
         """
-        if self.requires_grad and not force:
+        if self.requires_grad and not force and is_grad_enabled():
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )

@@ -13,7 +13,7 @@ from pydl._core.kernels cimport *
 from pydl._core.loops cimport MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, broadcast_shape, same_shape
 from pydl._core.promote cimport as_tensor, cast, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, alias, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float, make,
+    Node, TensorBase, adopt, alias, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float, make,
     requires_grad, slots,
 )
 
@@ -135,6 +135,7 @@ cdef TensorBase copy_(TensorBase x, TensorBase source):
         node = CopyNode.__new__(CopyNode)
         node.typenum = cnp.PyArray_TYPE(source.a)
         node.shape = shape_if_other(source, x)
+        node.e0 = edge_of(x)
         node.e1 = edge_of(source)
         finish_inplace(x, node)
     return x
@@ -143,12 +144,13 @@ cdef TensorBase copy_(TensorBase x, TensorBase source):
 @cython.final
 @cython.no_gc
 cdef class CopyNode(Node):
-    """Edge 0 is what x was before: it gets nothing."""
+    """Edge 0 is what x was before: it gets zeros."""
     cdef int typenum
     cdef object shape
 
     cdef object call(self, TensorBase dy):
-        return None, cast(fit(dy, self.shape), self.typenum) if self.e1 is not None else None
+        return (adopt(np.zeros_like(dy.a)) if self.e0 is not None else None,
+                cast(fit(dy, self.shape), self.typenum) if self.e1 is not None else None)
 
     def name(self) -> str:
         return "CopyBackwards"

@@ -585,13 +585,14 @@ cdef class TensorBase:
 
     def fill_(self, value):
         """Writes `value` to every element, in place."""
-        cdef bint recorded
+        cdef Node node
         check_inplace(self, "fill_")
-        recorded = grad_enabled() and self.requires_grad_
         self.a.fill(value)
+        if grad_enabled() and self.requires_grad_:
+            node = FillNode.__new__(FillNode)
+            node.e0 = edge_of(self)
+            finish_inplace(self, node)
         self.s.version += 1
-        if recorded:
-            finish_inplace(self, ConstantNode.__new__(ConstantNode))
         return self
 
     def retain_grad(self) -> None:
@@ -712,11 +713,11 @@ cdef class TensorBase:
 
 
 @cython.no_gc
-cdef class ConstantNode(Node):
-    """The history of a tensor that was overwritten with a constant: nothing flows back."""
+cdef class FillNode(Node):
+    """What was there before gets a gradient of zeros."""
 
     cdef object call(self, TensorBase dy):
-        return None
+        return adopt(np.zeros_like(dy.a))
 
     def name(self) -> str:
         return "FillBackward0"
