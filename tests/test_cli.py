@@ -53,8 +53,11 @@ def test_train_writes_what_it_says(tmp_path, capsys):
     assert (folder / PICTURE).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     lines = [line for line in out.splitlines() if line.startswith("epoch")]
     assert len(lines) == 4 and all(word in lines[-1] for word in ("loss", "train", "test", "samples/s"))
-    for word in ("1437 digits", "360 to test", "batch 64", "1 threads", "of 360 right", "compiled kernels", "backward"):
+    for word in ("1437 digits", "360 to test", "batch 64", "threads 1", "of 360 right", "compiled kernels", "backward"):
         assert word in out
+    for part in ("data", "forward", "backward", "step", "evaluation", "all"):
+        row = next(line for line in out.splitlines() if line.startswith(f"{part} "))
+        assert 0 <= int(row.split()[-2]) <= 100  # the share of time inside kernels
     assert str(folder / PICTURE) in out and str(folder / WEIGHTS) in out
 
 
@@ -92,12 +95,15 @@ def test_a_seed_gives_the_same_bits_on_any_number_of_threads(tmp_path):
 
 
 def test_five_seeds_reach_97_percent(tmp_path, capsys):
-    """The promise of the main job: under 20 s, the median at least 97 %, no seed more than 0.6 points below it."""
+    """The promise of the main job: under 20 s, the median at least 97 %, no seed more than 0.6 points below it.
+
+    On one thread, and by the processor time: what else the machine is doing does not count.
+    """
     found = []
     for seed in range(5):
-        start = time.perf_counter()
-        assert train(tmp_path, "--seed", seed) == 0
-        assert time.perf_counter() - start < 20
+        start = time.process_time()
+        assert train(tmp_path, "--seed", seed, "--threads", 1) == 0
+        assert time.process_time() - start < 20
         last = capsys.readouterr().out.splitlines()[-1]
         found.append(float(last.split()[2]))
     median = sorted(found)[2]
@@ -221,7 +227,7 @@ def test_info(capsys):
     assert main(["info"]) == 0
     out = capsys.readouterr().out
     assert f"pydl {pydl.__version__}" in out and f"NumPy {np.__version__}" in out
-    assert "threads" in out.lower() and "OpenMP" in out
+    assert all(word in out for word in ("threads", "openmp", "isa", "pool", "numpy_backed"))
 
 
 def test_bench(capsys):

@@ -61,8 +61,7 @@ def _report(script: str, found: Sequence[Use], names: Names) -> int:
     if not missing:
         print(f"{script}: {n_used} torch names used, all covered" if n_used else f"{script}: no torch names used")
         return 0
-    n_missing = len({name for _, name in found if names.first_missing(name)})
-    print(f"{script}: {n_used} torch names used, {n_missing} not covered")
+    print(f"{script}: {n_used} torch names used, not covered: {len(missing)}")
     width = max(len(name) for name in missing)
     for name, lines in sorted(missing.items(), key=lambda item: item[1]):
         where = f"line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}"

@@ -23,7 +23,7 @@ def save(path: str, digits: Digits, result: Result) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 7.5), dpi=110, layout="constrained")
+    figure: Any = Figure(figsize=(13, 7.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     accuracy = 100 * result.history[-1].test_accuracy
     sizes = "-".join(map(str, SIZES))

@@ -26,7 +26,7 @@ def heading(options: argparse.Namespace, digits: Digits) -> str:
         f"pydl {pydl.__version__}: {options.model} {'-'.join(map(str, SIZES))} ({n_weights:,} weights),"
         f" {len(digits.train_x)} digits to train on, {len(digits.test_x)} to test on\n"
         f"SGD with Nesterov momentum {MOMENTUM}, weight decay {WEIGHT_DECAY}, label smoothing {LABEL_SMOOTHING},"
-        f" lr {options.lr:g} falling to 0, batch {options.batch}, seed {options.seed}, {pydl.get_num_threads()} threads"
+        f" lr {options.lr:g} falling to 0, batch {options.batch}, seed {options.seed}, threads {pydl.get_num_threads()}"
     )
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+import pydl
 from pydl.cli.refusal import Commands, Refusal, make_folder, positive, require, whole
 
 __all__ = ["add"]
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     require(COMMAND, scikit_learn="sklearn.datasets", matplotlib="matplotlib.figure", tqdm="tqdm")
     make_folder(COMMAND, options.out)
+    if "threads" in options:
+        pydl.set_num_threads(options.threads)
     from pydl.cli import plots, report
     from pydl.cli.digits import load
     from pydl.cli.training import Diverged, train

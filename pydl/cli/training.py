@@ -78,8 +78,6 @@ class Run:
     """One training run: the network, the optimizer and the batches, all made from the seed."""
 
     def __init__(self, digits: Digits, options: argparse.Namespace) -> None:
-        if "threads" in options:
-            pydl.set_num_threads(options.threads)
         pydl.manual_seed(options.seed)
         self.digits, self.lr = digits, options.lr
         self.result = Result(MLP(*SIZES))
