@@ -131,7 +131,7 @@ INLINE vreal op_mul(vreal a, vreal b) { return a * b; }
 INLINE vreal op_div(vreal a, vreal b) { return a / b; }
 INLINE vreal op_maximum(vreal a, vreal b) { return vselect(a == a, vmax(a, b), a); }
 INLINE vreal op_minimum(vreal a, vreal b) { return vselect(a == a, vmin(a, b), a); }
-INLINE vreal op_tanh_bwd(vreal dy, vreal y) { return dy * vfma(-y, y, vset(1)); }
+INLINE vreal op_tanh_bwd(vreal dy, vreal y) { return dy * ((1 - y) * (1 + y)); } /* 1 - y y would cancel near 1 without FMA */
 INLINE vreal op_sigmoid_bwd(vreal dy, vreal y) { return dy * (1 - y) * y; }
 INLINE vreal op_relu_bwd(vreal dy, vreal y) { return vselect(y <= 0, vset(0), dy); }
 

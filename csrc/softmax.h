@@ -13,7 +13,7 @@
 #ifndef PYDL_SOFTMAX_H
 #define PYDL_SOFTMAX_H
 
-enum { EXP_SUM_BLOCK = 64 * (int)LANE_COUNT }; /* elements between two additions to the row's total */
+enum { EXP_SUM_BLOCK = 64 * (int)LANE_COUNT }; /* elements between two additions to a row's total */
 
 /* Largest element; anything where the row holds NaN (the sum of exponentials is NaN then). */
 INLINE real row_max(const real *x, ptrdiff_t n) {
@@ -123,10 +123,15 @@ static ptrdiff_t target_check(const int64_t *target, ptrdiff_t st, ptrdiff_t row
 INLINE real weighted_logits(const real *x, const real *w, real m_, ptrdiff_t n) {
     const vreal m = vset(m_);
     vreal total = {0};
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vreal v = vload_upto(x + i, n - i) - m;
-        if (w) v = v * vload_upto(w + i, n - i);
-        total += n - i >= LANES ? v : vselect(vlane_index() < (ireal)(n - i), v, vset(0));
+    for (ptrdiff_t start = 0; start < n; start += EXP_SUM_BLOCK) {
+        const ptrdiff_t end = n - start < EXP_SUM_BLOCK ? n : start + EXP_SUM_BLOCK;
+        vreal s = {0};
+        for (ptrdiff_t i = start; i < end; i += LANES) {
+            vreal v = vload_upto(x + i, end - i) - m;
+            if (w) v = v * vload_upto(w + i, end - i);
+            s += end - i >= LANES ? v : vselect(vlane_index() < (ireal)(end - i), v, vset(0));
+        }
+        total += s;
     }
     return vsum(total);
 }

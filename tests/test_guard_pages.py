@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""No kernel reads or writes outside of its arrays: each lies flush against a page that must not be touched.
+
+A kernel that strays ends the process, so every batch has one of its own. The matrix products: test_gemm.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pydl._core import kernels
+from tests.kernel_calls import DTYPES, EACH, EACH_IDS, Guards, elementwise_calls, lanes, row_calls
+
+FAMILIES = {"elementwise": elementwise_calls, "rows": row_calls}
+ROOT = Path(__file__).resolve().parent.parent
+TESTED_ELSEWHERE = {  # tests/test_gemm.py; fma_chains has no array but LANES elements, see test_kernels.py
+    "gemm_block", "pack_b", "pack_a", "gemm_store_transposed", "gemv_dot", "gemv_sum", "fma_chains",
+}  # fmt: skip
+
+
+def run_batch(isa: str, dtype: Any, family: str) -> set[str]:
+    """Every call of the family at both ends of a page and in ordinary memory, with equal results; the names of the kernels."""
+    names = set()
+    places = [Guards(at_end) for at_end in (True, False)]
+    for n in range(3 * lanes(isa, dtype) + 2):
+        for call in FAMILIES[family](n, dtype, np.random.default_rng(n)):
+            names.add(call.name)
+            print(call.name, n, [a for a in call.args if isinstance(a, (int, float))], flush=True)
+            want = call.run(isa, dtype)
+            for place in places:
+                got = [a.copy() for a in call.run(isa, dtype, place)]
+                assert place.reset(), f"{call.name}, n = {n}: wrote outside of its arrays"
+                assert all(a.tobytes() == b.tobytes() for a, b in zip(got, want, strict=True)), f"{call.name}, n = {n}"
+    return names
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages are protected by mprotect")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("isa", "dtype"), EACH, ids=EACH_IDS)
+def test_kernels_stay_inside(isa: str, dtype: Any, family: str) -> None:
+    script = f"from tests.test_guard_pages import *; run_batch({isa!r}, np.{np.dtype(dtype)}, {family!r})"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    last = run.stdout.splitlines()[-1:]
+    assert run.returncode == 0, f"{isa} {np.dtype(dtype)}: exit code {run.returncode} after {last}\n{run.stderr[-2000:]}"
+    assert len(run.stdout.splitlines()) > 100
+
+
+def test_every_kernel_is_guarded() -> None:
+    rng = np.random.default_rng(0)
+    called = {call.name for family in FAMILIES.values() for call in family(3, np.float32, rng)}
+    assert called == set(kernels.entries()) - TESTED_ELSEWHERE
+    assert DTYPES == [np.float32, np.float64]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages are protected by mprotect")
+@pytest.mark.parametrize("at_end", [True, False])
+def test_a_stray_access_is_found(at_end: bool) -> None:
+    script = (
+        "from tests.test_guard_pages import *; from tests.kernel_calls import Call, Out\n"
+        f"x = np.ones(8, np.float32); c = Call('unary.neg', (x{'' if at_end else '[:7]'}, {1 if at_end else -1}, Out(x), 1, {9 if at_end else 2}))\n"
+        f"c.run({kernels.isa()!r}, np.float32, Guards({at_end}))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert run.returncode < 0, run.stdout + run.stderr
