@@ -189,7 +189,7 @@ def test_a_killed_worker_is_noticed():
 
 def test_timeout():
     start = time.monotonic()
-    with pytest.raises(RuntimeError, match="timed out after 0.2 seconds"):
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.2 seconds"):
         list(DataLoader(Squares(4, wait=3.0), None, num_workers=1, timeout=0.2))
     assert time.monotonic() - start < 2.5
 

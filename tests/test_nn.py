@@ -256,7 +256,7 @@ def test_state_dict_keys_and_sharing():
     assert list(state) == ["scale", "fc1.weight", "fc1.bias", "fc2.weight"]
     assert not state["fc1.weight"].requires_grad and state["fc1.weight"].data_ptr() == net.fc1.weight.data_ptr()
     assert net.state_dict(keep_vars=True)["fc1.weight"] is net.fc1.weight
-    assert list(net.state_dict(prefix="m."))[0] == "m.scale"
+    assert next(iter(net.state_dict(prefix="m."))) == "m.scale"
     destination = {"old": 1}
     assert net.state_dict(destination=destination) is destination and len(destination) == 5
 

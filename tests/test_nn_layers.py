@@ -91,6 +91,9 @@ def test_plain_layers(layer, reference):
 def test_relu_in_place():
     x = pydl.tensor([-1.0, 2.0])
     assert nn.ReLU(inplace=True)(x).data_ptr() == x.data_ptr() and x.tolist() == [0.0, 2.0]
+    y = pydl.tensor([-1.0, 2.0])
+    assert F.relu(y, inplace=True).data_ptr() == y.data_ptr() and y.tolist() == [0.0, 2.0]
+    assert F.relu(y - 1).tolist() == [0.0, 1.0] and y.tolist() == [0.0, 2.0]
 
 
 def test_softmax_without_a_dimension_warns():
@@ -133,6 +136,8 @@ def test_losses_use_their_options(reduction):
          F.nll_loss(x, t, w, ignore_index=1, reduction=reduction)),
         (nn.MSELoss(reduction=reduction)(x, y), F.mse_loss(x, y, reduction=reduction)),
         (nn.L1Loss(reduction=reduction)(x, y), F.l1_loss(x, y, reduction=reduction)),
+        (nn.SmoothL1Loss(reduction=reduction, beta=0.3)(x, y), F.smooth_l1_loss(x, y, reduction=reduction, beta=0.3)),
+        (nn.HuberLoss(reduction, 0.3)(x, y), F.huber_loss(x, y, reduction=reduction, delta=0.3)),
         (nn.BCELoss(w, reduction=reduction)(p, y), F.binary_cross_entropy(p, y, w, reduction=reduction)),
         (nn.BCEWithLogitsLoss(w, reduction=reduction, pos_weight=w)(x, y),
          F.binary_cross_entropy_with_logits(x, y, w, reduction=reduction, pos_weight=w)),
@@ -177,7 +182,8 @@ def test_sequential_as_a_list():
 
 def test_sequential_of_names():
     s = nn.Sequential(OrderedDict(first=nn.Linear(2, 3), act=nn.ReLU()))
-    assert s.first is s[0] and list(s[1:]._modules) == ["act"] and list(s.state_dict()) == ["first.weight", "first.bias"]
+    assert s.first is s[0] and list(s[1:]._modules) == ["act"]
+    assert list(s.state_dict()) == ["first.weight", "first.bias"]
     assert s(pydl.ones(1, 2)).shape == (1, 3) and nn.Sequential()(3) == 3
 
 
@@ -239,7 +245,8 @@ def test_module_dict():
     a, b = nn.ReLU(), nn.Tanh()
     d = nn.ModuleDict([("a", a)])
     d["b"] = b
-    assert list(d) == ["a", "b"] == list(d.keys()) and list(d.values()) == [a, b] and dict(d.items()) == {"a": a, "b": b}
+    assert list(d) == ["a", "b"] == list(d.keys()) and list(d.values()) == [a, b]
+    assert dict(d.items()) == {"a": a, "b": b}
     assert "a" in d and len(d) == 2 and d.a is a
     d["a"] = b
     assert d.a is b and d["a"] is b and d.pop("a") is b and not hasattr(d, "a")
@@ -261,10 +268,11 @@ def test_parameter_list():
 
 def test_parameter_dict():
     p = nn.ParameterDict({"a": pydl.ones(2), "b": 3})
-    assert isinstance(p["a"], nn.Parameter) and p.a is p["a"] and list(p) == ["a", "b"] and list(reversed(p)) == ["b", "a"]
+    assert isinstance(p["a"], nn.Parameter) and p.a is p["a"]
+    assert list(p) == ["a", "b"] and list(reversed(p)) == ["b", "a"]
     assert p.get("z", 1) == 1 and p.get("b") == 3 and p.setdefault("c", pydl.ones(1)).requires_grad
     assert list((p | nn.ParameterDict({"z": pydl.ones(1)})).keys()) == ["a", "b", "c", "z"]
-    assert list(({"y": 1} | p)) == ["y", "a", "b", "c"]
+    assert list({"y": 1} | p) == ["y", "a", "b", "c"]
     p |= nn.ParameterDict({"d": pydl.ones(1)})
     assert p.popitem()[0] == "d" and p.pop("b") == 3 and len(p) == 2 and "b" not in p
     assert dict(p.copy().items())["a"] is p["a"]

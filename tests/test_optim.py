@@ -262,7 +262,7 @@ def test_loading_a_state_without_buffers():
         del group["maximize"], group["foreach"], group["fused"], group["differentiable"]
     opt.load_state_dict(state)
     train(model, opt, 3)
-    other, opt2 = trained(3)
+    other, _ = trained(3)
     assert np.array_equal(model.weight.detach().numpy(), other.weight.detach().numpy())
 
 
@@ -289,7 +289,7 @@ def test_zero_grad():
 
 
 def test_step_hooks():
-    model, opt = trained(1)
+    _, opt = trained(1)
     log = []
     handles = [
         opt.register_step_pre_hook(lambda o, args, kwargs: log.append(("pre", o is opt))),
@@ -349,7 +349,8 @@ def test_a_users_optimizer():
 
 def test_text():
     lines = repr(optim.SGD([nn.Parameter(pydl.ones(1))], lr=0.1)).split("\n")
-    assert lines[:3] == ["SGD (", "Parameter Group 0", "    dampening: 0"] and lines[-2:] == ["    weight_decay: 0", ")"]
+    assert lines[:3] == ["SGD (", "Parameter Group 0", "    dampening: 0"]
+    assert lines[-2:] == ["    weight_decay: 0", ")"]
 
 
 @pytest.mark.parity

@@ -3,27 +3,46 @@
 
 from __future__ import annotations
 
+from pydl import ops
 from pydl.ops import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    huber_loss,
     l1_loss,
     linear,
     log_softmax,
     mse_loss,
     nll_loss,
-    relu,
+    one_hot,
     relu_,
     sigmoid,
+    smooth_l1_loss,
     softmax,
     tanh,
 )
 from pydl.tensor import Tensor
 
 __all__ = [
-    "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "linear",
-    "log_softmax", "mse_loss", "nll_loss", "relu", "relu_", "sigmoid", "softmax", "tanh",
+    "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "l1_loss",
+    "linear", "log_softmax", "mse_loss", "nll_loss", "one_hot", "relu", "relu_", "sigmoid", "smooth_l1_loss", "softmax",
+    "tanh",
 ]  # fmt: skip
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0), in place if asked.
+
+    Shapes: any. Gradient: dy where x > 0, else 0. Errors: RuntimeError in place on a leaf that requires grad.
+    Source: torch.nn.functional.relu.
+
+    Example:
+        >>> import pydl
+        >>> import pydl.nn.functional as F
+        >>> F.relu(pydl.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+    return ops.relu_(input) if inplace else ops.relu(input)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -174,7 +175,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     center = tuple(size // 2 for size in tensor.shape[2:])
     channel = np.arange(min(per_group, tensor.shape[1]))
     for group in range(groups):
-        values[(group * per_group + channel, channel, *center)] = 1.0
+        index: Any = (group * per_group + channel, channel, *center)
+        values[index] = 1.0
     return _set(tensor, values)
 
 

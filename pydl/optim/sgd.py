@@ -109,7 +109,7 @@ class SGD(Optimizer):
                         self.state[param]["momentum_buffer"] = buf
         return loss
 
-    def _prepared(self, group: dict[str, Any]) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[bool], Any]:
+    def _prepared(self, group: dict[str, Any]) -> tuple[list[Any], list[Any], list[Any], list[bool], dict[str, Any]]:
         """What the compiled call takes: parameters, gradients, momentum buffers, and which of these are still empty."""
         params = group["params"]
         grads = [grad for param in params if (grad := param.grad) is not None]

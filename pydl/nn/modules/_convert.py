@@ -88,7 +88,7 @@ class ConvertMixin:
         return self._apply(lambda t: t.new_empty(t.shape), recurse)
 
     def share_memory(self: Self) -> Self:
-        """As `Tensor.share_memory_` of every parameter and buffer, which raises: no memory is shared between processes."""
+        """As `Tensor.share_memory_` of every parameter and buffer, which raises: no memory is shared."""
         return self._apply(lambda t: t.share_memory_())
 
     def compile(self, *args: Any, **kwargs: Any) -> None:

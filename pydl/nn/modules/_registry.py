@@ -23,7 +23,6 @@ class _Owned:
     are two. Owners are held weakly, so that a module is freed by its reference count alone.
     """
 
-    __slots__ = ()
     _owners: tuple[weakref.ref[Any], ...]
 
     def owners(self) -> Iterator[Any]:
@@ -45,8 +44,6 @@ class _Owned:
 
 class Registry(_Owned, dict[str, Any]):
     """A dict whose entries are also attributes of its owners."""
-
-    __slots__ = ("_owners",)
 
     def __init__(self, owner: Any = None, items: dict[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ class StateMixin:
         """Receives from `load_state_dict` what `get_extra_state` returned."""
         raise RuntimeError("set_extra_state was called on a module that does not define it")
 
-    def register_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls `hook(module, state_dict, prefix, local_metadata)` after `state_dict`, to change it in place."""
 
         def checked(*args: Any) -> None:

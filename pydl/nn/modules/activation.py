@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-import warnings
+from typing import Any
 
+from pydl import ops
 from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
+
+_ops: Any = ops  # F.relu is a step further, for the sake of its argument `inplace`
 
 
 class ReLU(Module):
@@ -29,7 +32,7 @@ class ReLU(Module):
         self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.relu_(input) if self.inplace else F.relu(input)
+        return _ops.relu_(input) if self.inplace else _ops.relu(input)
 
     def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
@@ -87,7 +90,7 @@ class Softmax(Module):
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, _last_or_first(self.dim, input))
+        return F.softmax(input, self.dim, _stacklevel=5)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -112,16 +115,7 @@ class LogSoftmax(Module):
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, _last_or_first(self.dim, input))
+        return F.log_softmax(input, self.dim, _stacklevel=5)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
-
-
-def _last_or_first(dim: int | None, input: Tensor) -> int:
-    """The dimension that PyTorch takes when none is given: the channels (0 for 0, 1 or 3 dimensions, else 1)."""
-    if dim is not None:
-        return dim
-    dim = 0 if input.ndim in (0, 1, 3) else 1
-    warnings.warn(f"Implicit dimension choice for softmax is deprecated: give dim={dim}", stacklevel=4)
-    return dim

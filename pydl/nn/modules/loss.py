@@ -73,6 +73,58 @@ class MSELoss(_Loss):
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
+class SmoothL1Loss(_Loss):
+    """½ d² / β where d = |x − t| < β, else d − ½ β, averaged: a parabola that becomes a straight line.
+
+    Shapes: x and t any, the same. Gradient: clip((x − t) / β, −1, 1) / N. Errors: RuntimeError for β < 0.
+    Source: torch.nn.SmoothL1Loss; Girshick 2015.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.SmoothL1Loss(reduction="none")(pydl.tensor([0.5, 3.0]), pydl.tensor([0.0, 0.0]))
+        tensor([0.1250, 2.5000])
+    """
+
+    beta: float
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """½ d² where d = |x − t| < δ, else δ (d − ½ δ), averaged: δ times the smooth L1 loss of β = δ.
+
+    Shapes: x and t any, the same. Gradient: clip(x − t, −δ, δ) / N. Errors: RuntimeError for δ ≤ 0.
+    Source: torch.nn.HuberLoss; Huber 1964.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> nn.HuberLoss(reduction="none", delta=2.0)(pydl.tensor([0.5, 3.0]), pydl.tensor([0.0, 0.0]))
+        tensor([0.1250, 4.0000])
+    """
+
+    delta: float
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
 class NLLLoss(_WeightedLoss):
     """−w_t x_t of log-probabilities x at the true class t; the mean divides by Σ w_t.
 

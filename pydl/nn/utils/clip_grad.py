@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
-from pydl import autograd
+from pydl import autograd, ops
 from pydl._core import dtypes, tape
-from pydl.ops import stack
 from pydl.tensor import Tensor
+
+_ops: Any = ops  # type checkers take declared operations for classes
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -47,7 +49,7 @@ def get_total_norm(
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not tensors:
         return tape.empty((), dtypes.as_np(dtypes.get_default_dtype())).fill_(0.0)
-    total = _norm(stack([_norm(tensor, norm_type) for tensor in tensors]), norm_type)
+    total = _norm(_ops.stack([_norm(tensor, norm_type) for tensor in tensors]), norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "

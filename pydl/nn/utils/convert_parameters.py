@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from pydl.ops import cat
+from pydl import ops
 from pydl.tensor import Tensor
+
+_ops: Any = ops  # type checkers take declared operations for classes
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -19,7 +22,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
         >>> nn.utils.parameters_to_vector(nn.Linear(3, 2).parameters()).shape == (8,)
         True
     """
-    return cat([param.reshape(-1) for param in parameters])
+    return _ops.cat([param.reshape(-1) for param in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from pydl import ops
 from pydl._core import dtypes, tape
-from pydl.ops import stack
 from pydl.tensor import Tensor
+
+_ops: Any = ops  # type checkers take declared operations for classes
 
 
 def default_convert(data: Any) -> Any:
@@ -54,7 +56,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """
     first = batch[0]
     if isinstance(first, Tensor):
-        return stack(list(batch), 0)
+        return _ops.stack(list(batch), 0)
     if isinstance(first, (np.ndarray, np.generic, float, int)):
         return _collate_numbers(batch)
     if isinstance(first, (str, bytes)):

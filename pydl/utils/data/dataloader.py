@@ -11,7 +11,7 @@ from pydl.random import Generator
 from pydl.utils.data.collate import default_collate, default_convert
 from pydl.utils.data.dataset import IterableDataset
 from pydl.utils.data.fetch import EndOfStream, fetcher_of
-from pydl.utils.data.gather import gatherer, index_arrays
+from pydl.utils.data.gather import Gatherer, index_arrays
 from pydl.utils.data.parallel import WorkerPool
 from pydl.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
@@ -75,18 +75,19 @@ class DataLoader:
         self.persistent_workers = persistent_workers
         streamed = isinstance(dataset, IterableDataset)
         _check_order(streamed, batch_size, shuffle, sampler, batch_sampler, drop_last)
+        order: Any = sampler
         if sampler is None:
             if streamed:
-                sampler = _Endless()
+                order = _Endless()
             else:
-                sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+                order = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
         if batch_sampler is not None:
             batch_size, drop_last = None, False
         elif batch_size is not None:
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+            batch_sampler = BatchSampler(order, batch_size, drop_last)
         self.batch_size = batch_size
         self.drop_last = drop_last
-        self.sampler = sampler
+        self.sampler = order
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
         self._pool: WorkerPool | None = None
@@ -133,7 +134,7 @@ def _batches(loader: DataLoader) -> Iterator[Any]:
     """The batches, made one by one in this process."""
     fetch = fetcher_of(loader.dataset, loader.batch_sampler is not None, loader.collate_fn, loader.drop_last)
     indices: Any = None
-    if gatherer(loader.dataset, loader.collate_fn) is not None:
+    if Gatherer.of(loader.dataset, loader.collate_fn) is not None:
         indices = index_arrays(loader.batch_sampler)
     for index in loader._index_sampler if indices is None else indices:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pydl.utils.data.dataset import IterableDataset
-from pydl.utils.data.gather import Gather, gatherer, indices_of
+from pydl.utils.data.gather import Gatherer
 
 Fetch = Callable[[Any], Any]
 
@@ -25,7 +25,7 @@ def fetcher_of(dataset: Any, batched: bool, collate: Callable[[Any], Any], drop_
         return _from_stream(dataset, batched, collate, drop_last)
     if not batched:
         return lambda index: collate(dataset[index])
-    gather = gatherer(dataset, collate)
+    gather = Gatherer.of(dataset, collate)
     if gather is not None:
         return _gathered(gather, dataset, collate)
     return lambda indices: collate(_samples(dataset, indices))
@@ -36,9 +36,9 @@ def _samples(dataset: Any, indices: Any) -> Any:
     return many(indices) if callable(many) else [dataset[index] for index in indices]
 
 
-def _gathered(gather: Gather, dataset: Any, collate: Callable[[Any], Any]) -> Fetch:
+def _gathered(gather: Gatherer, dataset: Any, collate: Callable[[Any], Any]) -> Fetch:
     def fetch(batch: Any) -> Any:
-        indices = batch if isinstance(batch, np.ndarray) else indices_of(batch)
+        indices = batch if isinstance(batch, np.ndarray) else gather.valid(batch)
         return collate(_samples(dataset, batch)) if indices is None else gather(indices)
 
     return fetch

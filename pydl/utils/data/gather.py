@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,29 +14,54 @@ from pydl.utils.data.collate import default_collate
 from pydl.utils.data.dataset import Subset, TensorDataset
 from pydl.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 
-Gather = Callable[[np.ndarray], list[Tensor]]
+
+class Gatherer:
+    """Makes batches of a TensorDataset, or of a Subset of one, equal to collating their samples."""
+
+    def __init__(self, tensors: tuple[Tensor, ...], rows: np.ndarray | None) -> None:
+        self.tensors = tensors
+        self.rows = rows  # those that the subset shows, or None for all
+
+    @classmethod
+    def of(cls, dataset: Any, collate: Any) -> Gatherer | None:
+        """The one for this data set and collation, or None where gathering would not give the same."""
+        if collate is not default_collate:
+            return None
+        if type(dataset) is TensorDataset:
+            return cls(dataset.tensors, None) if dataset.tensors else None
+        inner = cls.of(dataset.dataset, collate) if type(dataset) is Subset else None
+        rows = None if inner is None else inner.valid(list(dataset.indices))
+        if inner is None or rows is None:
+            return None
+        return cls(inner.tensors, rows if inner.rows is None else inner.rows[rows])
+
+    def __len__(self) -> int:
+        return len(self.tensors[0]) if self.rows is None else len(self.rows)
+
+    def valid(self, batch: Any) -> np.ndarray | None:
+        """A list of indices as an array, from 0 on; None if it holds anything that is no index."""
+        indices = np.asarray(batch) if isinstance(batch, (list, tuple)) and batch else None
+        if indices is None or indices.dtype.kind not in "iu" or indices.ndim != 1:
+            return None
+        n, lowest = len(self), indices.min()
+        if lowest < -n or indices.max() >= n:
+            return None
+        return indices.astype(np.int64, copy=False) if lowest >= 0 else indices % n
+
+    def __call__(self, indices: np.ndarray) -> list[Tensor]:
+        """The batch of these valid indices."""
+        rows = indices if self.rows is None else self.rows.take(indices)
+        return [_take(tensor, rows) for tensor in self.tensors]
 
 
-def gatherer(dataset: Any, collate: Any) -> Gather | None:
-    """A function from an array of indices to a batch, equal to collating the samples; None where that is not so."""
-    source = _tensors(dataset) if collate is default_collate else None
-    if source is None:
-        return None
-    tensors, rows = source
-
-    def gather(indices: np.ndarray) -> list[Tensor]:
-        index = tape.wrap(indices if rows is None else rows[indices])
-        return [tensor[index] for tensor in tensors]
-
-    return gather
-
-
-def indices_of(batch: Any) -> np.ndarray | None:
-    """A batch sampler's list of indices as an array, or None if it is something else."""
-    indices = np.asarray(batch) if isinstance(batch, (list, tuple)) and batch else None
-    if indices is None or indices.dtype.kind not in "iu" or indices.ndim != 1:
-        return None
-    return indices.astype(np.int64, copy=False)
+def _take(tensor: Tensor, rows: np.ndarray) -> Tensor:
+    if tensor.requires_grad:
+        return tensor[tape.wrap(rows)]
+    source = tensor.array
+    batch = tape.empty((len(rows), *source.shape[1:]), source.dtype)
+    # Rows are known to be valid; with mode="raise" NumPy would first write into a copy of the batch.
+    source.take(rows, axis=0, out=batch.array, mode="clip")
+    return batch
 
 
 def index_arrays(sampler: Any) -> Iterator[np.ndarray] | None:
@@ -51,15 +76,3 @@ def _slices(sampler: BatchSampler) -> Iterator[np.ndarray]:
     n, size = len(order), sampler.batch_size
     for start in range(0, n - n % size if sampler.drop_last else n, size):
         yield order[start : start + size]
-
-
-def _tensors(dataset: Any) -> tuple[tuple[Tensor, ...], np.ndarray | None] | None:
-    """The tensors under `dataset` and the rows of them that it shows (None: all)."""
-    if type(dataset) is TensorDataset:
-        return (dataset.tensors, None) if dataset.tensors else None
-    if type(dataset) is Subset:
-        inner = _tensors(dataset.dataset)
-        rows = indices_of(list(dataset.indices))
-        if inner is not None and rows is not None:
-            return inner[0], rows if inner[1] is None else inner[1][rows]
-    return None
