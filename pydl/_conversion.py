@@ -193,7 +193,9 @@ class Conversions:
             raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
         if not check_layout(self.ndim, memory_format):
             return ops.contiguous(self)
-        return self if self.is_contiguous(memory_format) else ops.contiguous(self.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        if self.is_contiguous(memory_format):
+            return self
+        return ops.contiguous(self.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
     def is_contiguous(self: Any, memory_format: Any = dtypes.contiguous_format) -> Any:
         """Whether the elements lie in C order (or N, H, W, C). Source: torch.Tensor.is_contiguous."""
@@ -220,7 +222,7 @@ class Conversions:
 
     def share_memory_(self: Any) -> Any:
         """Raises: tensors are not shared between processes."""
-        raise NotImplementedError("share_memory_: tensors are not shared between processes; use numpy and shared_memory")
+        raise NotImplementedError("share_memory_: tensors are not shared between processes")
 
     device = property(lambda self: dtypes.CPU, doc="Always the CPU.")
     layout = property(lambda self: dtypes.strided, doc="Always strided.")
@@ -271,7 +273,7 @@ def _to_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, A
         raise TypeError(f"to: got an unexpected keyword argument {min(unknown)!r}")
     given = dict(kwargs)
     rest = list(args)
-    if rest and isinstance(rest[0], (str, dtypes.device)) or (rest and rest[0] is None):
+    if rest and (rest[0] is None or isinstance(rest[0], (str, dtypes.device))):
         given["device"] = rest.pop(0)
     elif rest and isinstance(rest[0], TensorBase):
         given["other"] = rest.pop(0)

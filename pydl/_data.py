@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what users hand over (numbers, nested lists, arrays, tensors) to a NumPy array of the element type PyTorch would choose."""
+"""From numbers, nested lists, arrays and tensors to a NumPy array of the element type that PyTorch would choose."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ def as_array(data: Any, np_dtype: np.dtype[Any] | None = None) -> Array:
         except OverflowError:
             raise RuntimeError("tensor: an integer does not fit into int64") from None
         _check_numbers(a, data)
-        if a.dtype.kind == "f" and (isinstance(leaf, float) or not isinstance(leaf, (np.generic, np.ndarray, TensorBase))):
-            a = a.astype(dtypes.default_np()) if np_dtype is None else a
+        typed = isinstance(leaf, (np.generic, np.ndarray, TensorBase)) and not isinstance(leaf, float)
+        if a.dtype.kind == "f" and not typed and np_dtype is None:
+            a = a.astype(dtypes.default_np())
         dtypes.from_np(a.dtype)
     if np_dtype is None or a.dtype == np_dtype:
         return a

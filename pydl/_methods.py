@@ -76,14 +76,18 @@ class Operations:
     div_, divide_, true_divide_, pow_, copy_ = ops.div_, ops.div_, ops.div_, ops.pow_, ops.copy_
     index_put_, index_add_, masked_fill_ = ops.index_put_, ops.index_add_, ops.masked_fill_
     scatter_, scatter_add_ = ops.scatter_, ops.scatter_add_
-    rsqrt_, exp2_, expm1_ = copying_form("rsqrt", ops.rsqrt), copying_form("exp2", ops.exp2), copying_form("expm1", ops.expm1)
+    rsqrt_ = copying_form("rsqrt", ops.rsqrt)
+    exp2_ = copying_form("exp2", ops.exp2)
+    expm1_ = copying_form("expm1", ops.expm1)
     log1p_, log2_ = copying_form("log1p", ops.log1p), copying_form("log2", ops.log2)
     log10_, sin_, cos_ = copying_form("log10", ops.log10), copying_form("sin", ops.sin), copying_form("cos", ops.cos)
     tan_, sinh_, cosh_ = copying_form("tan", ops.tan), copying_form("sinh", ops.sinh), copying_form("cosh", ops.cosh)
     sign_, floor_ = copying_form("sign", ops.sign), copying_form("floor", ops.floor)
     ceil_, round_ = copying_form("ceil", ops.ceil), copying_form("round", ops.round)
     trunc_, fix_ = copying_form("trunc", ops.trunc), copying_form("trunc", ops.trunc)
-    frac_, clamp_, clip_ = copying_form("frac", ops.frac), copying_form("clamp", ops.clamp), copying_form("clamp", ops.clamp)
+    frac_ = copying_form("frac", ops.frac)
+    clamp_ = copying_form("clamp", ops.clamp)
+    clip_ = copying_form("clamp", ops.clamp)
     floor_divide_ = copying_form("floor_divide", ops.floor_divide)
     remainder_, fmod_ = copying_form("remainder", ops.remainder), copying_form("fmod", ops.fmod)
     addcmul_, addcdiv_ = copying_form("addcmul", ops.addcmul), copying_form("addcdiv", ops.addcdiv)
@@ -93,7 +97,8 @@ class Operations:
     logical_and_, logical_or_ = copying_form("logical_and", ops.logical_and), copying_form("logical_or", ops.logical_or)
     logical_not_ = copying_form("logical_not", ops.logical_not)
     bitwise_and_, bitwise_or_ = copying_form("bitwise_and", ops.bitwise_and), copying_form("bitwise_or", ops.bitwise_or)
-    bitwise_xor_, bitwise_not_ = copying_form("bitwise_xor", ops.bitwise_xor), copying_form("bitwise_not", ops.bitwise_not)
+    bitwise_xor_ = copying_form("bitwise_xor", ops.bitwise_xor)
+    bitwise_not_ = copying_form("bitwise_not", ops.bitwise_not)
 
     # operators that the core has not
     __floordiv__, __mod__, __ifloordiv__, __imod__ = ops.floor_divide, ops.remainder, floor_divide_, remainder_

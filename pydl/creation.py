@@ -15,8 +15,8 @@ from pydl._data import as_array, new_shape
 from pydl.tensor import Tensor
 
 __all__ = [
-    "as_tensor", "asarray", "empty", "empty_like", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "ones",
-    "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "as_tensor", "asarray", "empty", "empty_like", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like",
+    "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 DType = Any
@@ -88,7 +88,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
 def asarray(
     obj: Any, *, dtype: DType | None = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor from a tensor, an array, a DLPack or buffer object, a number or lists; `copy`: always, never, or if needed.
+    """A tensor from a tensor, array, DLPack or buffer object, number or list; `copy`: always, never, if needed.
 
     Errors: ValueError if a copy is needed and copy=False. Source: torch.asarray.
 
@@ -108,7 +108,7 @@ def asarray(
     elif isinstance(obj, np.ndarray):
         made = from_numpy(obj)
     else:
-        made = from_dlpack(obj) if hasattr(obj, "__dlpack__") else frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
+        made = from_dlpack(obj) if hasattr(obj, "__dlpack__") else _from_bytes(obj, dtype)
     np_dtype = _np_dtype(dtype)
     converts = np_dtype is not None and np_dtype != made.array.dtype
     if converts and copy is False:
@@ -117,12 +117,16 @@ def asarray(
     return made.detach().requires_grad_(True) if requires_grad and not made.requires_grad else made
 
 
+def _from_bytes(buffer: Any, dtype: DType | None) -> Tensor:
+    return frombuffer(buffer, dtype=dtypes.get_default_dtype() if dtype is None else dtype)
+
+
 def _has_buffer(obj: Any) -> bool:
     return isinstance(obj, (bytes, bytearray, memoryview))
 
 
 def from_numpy(ndarray: Array, /) -> Tensor:
-    """A tensor on the memory of a NumPy array, with any strides; a read-only array gives a tensor that cannot be changed.
+    """A tensor on the memory of a NumPy array, with any strides; of a read-only array it cannot be changed.
 
     Arrays in another byte order or at odd addresses are copied.
     Errors: TypeError for what is no array or has no such element type. Source: torch.from_numpy.

@@ -16,8 +16,9 @@ from pydl.creation import empty_like
 from pydl.tensor import Tensor
 
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
-    "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "multinomial",
+    "normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed",
+    "set_rng_state",
 ]  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def _new(size: tuple[Any, ...], op: str, dtype: Any, device: Any) -> Any:
         dtypes.device(device)
     np_dtype = dtypes.default_np() if dtype is None else dtypes.as_np(dtype)
     if np_dtype.kind != "f":
-        raise NotImplementedError(f"{op}: not implemented for {dtypes.from_np(np_dtype)}; it needs a floating-point type")
+        raise NotImplementedError(f"{op}: needs a floating-point type, not {dtypes.from_np(np_dtype)}")
     return tape.empty(new_shape(size, op), np_dtype)
 
 

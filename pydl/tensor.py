@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import copy as _copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from pydl import ops
+from pydl._conversion import Conversions
 from pydl._core import dtypes, engine, tape
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase
-from pydl._conversion import Conversions
 from pydl._data import as_array, new_shape
 from pydl._methods import Operations
 from pydl._printing import tensor_repr
@@ -41,12 +41,12 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
         if device is not None:
             dtypes.device(device)
         np_dtype = dtypes.default_np()
-        if len(data) == 1 and not hasattr(data[0], "__index__") or (len(data) == 1 and isinstance(data[0], TensorBase)):
-            if isinstance(data[0], dtypes.Size):
-                self._set_data(tape.empty(tuple(data[0]), np_dtype))
-            else:
-                shared = isinstance(data[0], TensorBase) and data[0].array.dtype == np_dtype
-                self._set_data(data[0] if shared else tape.wrap(np.array(as_array(data[0], np_dtype), np_dtype)))
+        given = data[0] if len(data) == 1 else None
+        is_data = isinstance(given, (TensorBase, np.ndarray, Sequence)) and not isinstance(given, dtypes.Size)
+        if isinstance(given, TensorBase) and given.array.dtype == np_dtype:
+            self._set_data(given)
+        elif is_data:
+            self._set_data(tape.wrap(np.array(as_array(given, np_dtype), np_dtype)))
         else:
             self._set_data(tape.empty(new_shape(data, "Tensor") if data else (0,), np_dtype))
 
@@ -104,8 +104,7 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment; "
-                "detach() it first"
+                "Only Tensors created explicitly by the user (graph leaves) support deepcopy; detach() it first"
             )
         if id(self) in memo:
             found: Tensor = memo[id(self)]
@@ -131,8 +130,8 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
     ) -> None:
         """Adds d⟨gradient, self⟩/dx to `.grad` of every leaf x of the graph, or of `inputs` only.
 
-        Shapes: gradient as self; it may be left out for one element, where it is 1. Errors: RuntimeError without a graph,
-        or for a second pass without `retain_graph`. Source: torch.Tensor.backward.
+        Shapes: gradient as self; it may be left out for one element, where it is 1.
+        Errors: RuntimeError without a graph, or for a second pass without `retain_graph`. Source: torch.Tensor.backward.
 
         Example:
             >>> import pydl
@@ -162,7 +161,7 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
         if not isinstance(source, TensorBase):
             raise TypeError(f"data must be a Tensor, not {type(source).__name__}")
         if self.requires_grad and not source.dtype.is_floating_point:
-            raise RuntimeError(f"data set to a tensor that requires gradients must be floating point, not {source.dtype}")
+            raise RuntimeError(f"data of a tensor that requires gradients must be floating point, not {source.dtype}")
         self._set_data(source)
 
     # --- sizes ------------------------------------------------------------------------------------------------------
@@ -172,7 +171,7 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
         return self.shape if dim is None else self.shape[self._dim(dim, "size")]
 
     def stride(self, dim: int | None = None) -> Any:
-        """Steps between neighbors in elements, of all dimensions or one. Errors: IndexError. Source: torch.Tensor.stride."""
+        """Elements from one neighbor to the next, of all dimensions or one. Source: torch.Tensor.stride."""
         strides = tuple(s // self.array.itemsize for s in self.array.strides)
         return strides if dim is None else strides[self._dim(dim, "stride")]
 
@@ -214,9 +213,9 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
 
     @property
     def mT(self) -> Tensor:
-        """The last two dimensions swapped, as a view. Errors: RuntimeError below 2 dimensions. Source: torch.Tensor.mT."""
+        """The last two dimensions swapped, as a view. Source: torch.Tensor.mT."""
         if self.ndim < 2:
-            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor.")
+            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of them. Got {self.ndim}-D tensor.")
         return self.transpose(-2, -1)
 
     def expand_as(self, other: TensorBase) -> Tensor:

@@ -1,7 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The operations: one declaration each, with check, forward and backward side by side."""
+# ruff: noqa: F403, F405
+"""The operations: one declaration each, with check, forward and backward side by side.
+
+`__all__` is what PyTorch has in its main namespace; the rest belongs to `nn.functional`, tensors or other operations.
+"""
 
 from pydl._core.shape import set_advanced_indexing
+from pydl.ops import (
+    arranging,
+    combining,
+    comparing,
+    dividing,
+    einstein,
+    encoding,
+    extrema,
+    gathering,
+    indexing,
+    joining,
+    masking,
+    matrices,
+    native,
+    pointwise,
+    reducing,
+    sorting,
+    statistics,
+)
+from pydl.ops import softmax as _softmax
 from pydl.ops.arranging import *
 from pydl.ops.combining import *
 from pydl.ops.comparing import *
@@ -24,4 +48,16 @@ from pydl.ops.softmax import *
 from pydl.ops.sorting import *
 from pydl.ops.statistics import *
 
-set_advanced_indexing(getitem, setitem)  # noqa: F405
+_MODULES = (
+    arranging, combining, comparing, dividing, einstein, encoding, extrema, gathering, indexing, joining, masking,
+    matrices, native, pointwise, reducing, _softmax, sorting, statistics,
+)  # fmt: skip
+_NOT_IN_TORCH = {
+    "add_", "cast", "contiguous", "copy_", "div_", "expand", "getitem", "index", "index_add_", "linear",
+    "log_softmax_backward", "masked_fill_", "mul_", "one_hot", "pow_", "repeat", "scatter_", "scatter_add_", "setitem",
+    "sigmoid_backward", "softmax_backward", "sub_", "sum_to_size", "tanh_backward", "threshold_backward", "view",
+}  # fmt: skip
+
+__all__ = sorted({name for module in _MODULES for name in module.__all__} - _NOT_IN_TORCH)
+
+set_advanced_indexing(getitem, setitem)

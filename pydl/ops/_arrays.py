@@ -7,10 +7,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
 
 from pydl._core import dtypes
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 
 Array = np.ndarray[Any, Any]
 # One entry per dimension: an array of non-negative indices, or None for the whole dimension.

@@ -8,10 +8,10 @@ from operator import index as as_int
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase, wrap
 
 from pydl._core import dtypes
 from pydl._core.errors import IndexRangeError, ShapeError
+from pydl._core.tape import TensorBase, wrap
 
 Array = np.ndarray[Any, Any]
 

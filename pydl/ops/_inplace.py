@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pydl._core.dispatch import Op, inplace
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import is_grad_enabled
-
 from pydl._core.dtypes import can_cast
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import is_grad_enabled
 
 
 def inplace_form(op: Op, write: Callable[..., None]) -> Callable[..., Tensor]:
@@ -37,7 +36,7 @@ def inplace_form(op: Op, write: Callable[..., None]) -> Callable[..., Tensor]:
 
 
 def copying_form(name: str, op: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`name_` of any operation: it runs on a copy (which it may keep for its gradient), and the result is copied back."""
+    """`name_` of any operation: it runs on a copy, which it may keep for its gradient; the result is copied back."""
 
     def form(self: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_inplace(f"{name}_")

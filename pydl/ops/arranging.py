@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from pydl._core.errors import ShapeError
 from pydl._core.strided import strided_view
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
-
-from pydl._core.errors import ShapeError
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import dim_arg, dims_arg, sizes_arg, tensor_arg
 from pydl.ops._declare import composite, op

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydl._core.tape import TensorBase as Tensor
-
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import dim_arg, tensor_arg
 from pydl.ops._declare import composite
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
 
+from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._arrays import dense
 from pydl.ops._checks import broadcast_shape, pair_args, tensor_arg
 from pydl.ops._declare import composite
 
 __all__ = [
-    "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "equal", "isclose", "isfinite", "isin", "isinf",
-    "isnan", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "equal", "isclose", "isfinite", "isin",
+    "isinf", "isnan", "logical_and", "logical_not", "logical_or", "logical_xor",
 ]  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _bits(a: Any, b: Any, op_name: str, function: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def bitwise_and(input: Tensor, other: Any) -> Tensor:
-    """The bits that are set in both; for bools `and`. Errors: NotImplementedError for floats. Source: torch.bitwise_and."""
+    """The bits set in both; for bools `and`. Errors: NotImplementedError for floats. Source: torch.bitwise_and."""
     return _bits(input, other, "bitwise_and", np.bitwise_and)
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from pydl._core.errors import IntegerDivisionError
 from pydl._core.tape import TensorBase as Tensor
-
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import pair_args
 from pydl.ops._declare import composite, op

@@ -7,9 +7,8 @@ import math
 import string
 from typing import Any
 
-from pydl._core.tape import TensorBase as Tensor
-
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
 
 from pydl._core.errors import IndexRangeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite
@@ -33,7 +33,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if values.dtype != np.int64:
         raise RuntimeError(f"one_hot: is only applicable to index tensor of type int64, not {tensor.dtype}")
     if num_classes == 0 or (num_classes == -1 and values.size == 0):
-        raise RuntimeError("one_hot: Can not infer total number of classes from empty tensor; num_classes must be positive")
+        raise RuntimeError("one_hot: the number of classes cannot be told from an empty tensor; give num_classes")
     if num_classes < -1:
         raise RuntimeError(f"one_hot: num_classes must be positive, not {num_classes}")
     count = int(values.max()) + 1 if num_classes == -1 else num_classes
@@ -65,6 +65,6 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         return dense(np.bincount(values, minlength=minlength).astype(np.int64))
     tensor_arg(weights, "bincount", "weights")
     if weights.array.shape != values.shape:
-        raise RuntimeError(f"bincount: weights {weights.array.shape} and input {values.shape} must have the same length")
+        raise RuntimeError(f"bincount: weights {weights.array.shape} must have the length of input {values.shape}")
     sums = np.bincount(values, weights.array, minlength)
     return dense(sums.astype(weights.array.dtype if weights.array.dtype.kind == "f" else np.float64))

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
 
 from pydl._core import reduce as kernels
 from pydl._core.errors import IndexRangeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 from pydl.ops import _results
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import dim_arg, dims_arg, tensor_arg

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
 
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, add_rows, dense
 from pydl.ops._checks import check_range, dim_arg, index_values, tensor_arg
 from pydl.ops._declare import composite, op
@@ -52,7 +52,7 @@ def _check_source(src: Tensor, index: Array, x: Tensor, op_name: str) -> None:
         or any(n > limit for n, limit in zip(index.shape, src.array.shape, strict=False))
     ):
         raise ShapeError(
-            f"{op_name}: Expected index {index.shape} to be no larger than src {tuple(src.array.shape)} in any dimension"
+            f"{op_name}: Expected index {index.shape} to be no larger than src {src.array.shape} in any dimension"
         )
 
 

@@ -11,10 +11,10 @@ import warnings
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
 
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, Index, dense, numpy_key, scatter_index
 from pydl.ops._checks import check_range, tensor_arg
 from pydl.ops._declare import op

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from operator import index as as_int
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import empty
 
 from pydl._core import dtypes
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import empty
 from pydl.ops._arrays import along
 from pydl.ops._checks import dim_arg, tensor_arg
 from pydl.ops._declare import composite, op
 
 __all__ = [
-    "cat", "chunk", "concat", "concatenate", "dstack", "hstack", "narrow", "select", "split", "split_with_sizes", "stack",
-    "tensor_split", "unbind", "vstack",
+    "cat", "chunk", "concat", "concatenate", "dstack", "hstack", "narrow", "select", "split", "split_with_sizes",
+    "stack", "tensor_split", "unbind", "vstack",
 ]  # fmt: skip
 
 Tensors = Sequence["Tensor"]
@@ -81,10 +82,10 @@ class cat:
     def forward(ctx: Any, dim: int, np_dtype: np.dtype[Any], *tensors: Tensor) -> Tensor:
         arrays = [t.array for t in tensors if t.array.shape != (0,)] or [tensors[0].array]
         ctx.dim = dim
-        ctx.sizes = [0 if t.array.shape == (0,) else t.array.shape[dim] for t in tensors]
+        ctx.sizes = [None if t.array.shape == (0,) else t.array.shape[dim] for t in tensors]
         ctx.dtypes = [t.dtype for t in tensors]
         shape = list(arrays[0].shape)
-        shape[dim] = sum(ctx.sizes)
+        shape[dim] = sum(a.shape[dim] for a in arrays)
         y = empty(tuple(shape), np_dtype)
         np.concatenate(arrays, axis=dim, out=y.array, casting="unsafe")
         return y
@@ -95,10 +96,10 @@ class cat:
         for size, dtype, needed in zip(ctx.sizes, ctx.dtypes, ctx.needs[2:], strict=True):
             part = None
             if needed:
-                part = narrow(dy, ctx.dim, start, size) if size else dy.new_zeros((0,))
+                part = dy.new_zeros((0,)) if size is None else narrow(dy, ctx.dim, start, size)
                 part = part if part.dtype == dtype else part.to(dtype)
             grads.append(part)
-            start += size
+            start += size or 0
         return None, None, *grads
 
 
@@ -312,7 +313,7 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
         return split_with_sizes(input, sizes, dim)
     cuts = [0, *indices_or_sections, n]
     whole = (slice(None),) * dim
-    return tuple(input[(*whole, slice(a, b))] for a, b in zip(cuts, cuts[1:], strict=False))
+    return tuple(input[(*whole, slice(a, b))] for a, b in pairwise(cuts))
 
 
 @composite

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import is_grad_enabled
+import numpy as np
 
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import is_grad_enabled
 from pydl.ops._checks import broadcast_shape, reduction_arg, tensor_arg
 from pydl.ops._declare import op
 from pydl.ops.losses_regression import reduced
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
 
-_EPSILON = 1e-12  # keeps the gradient finite at probabilities 0 and 1, as in PyTorch
+_EPSILON = float(np.float32(1e-12))  # keeps the gradient finite at probabilities 0 and 1: PyTorch's constant
 _LOWEST_LOG = -100.0
 
 
@@ -89,7 +90,7 @@ class binary_cross_entropy:
         if ctx.needs[0]:
             dx = dy * (x - t) / (x * (1 - x)).clamp(min=_EPSILON)
         if ctx.needs[1]:
-            dt = dy * (_log(1 - x) - _log(x))
+            dt = dy * ((1 - x).log() - x.log())  # as PyTorch: without the bound of −100
         return dx, dt
 
 

@@ -38,7 +38,7 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_
     d = _class_dim(input)
     if t.shape != x.shape[:d] + x.shape[d + 1 :]:
         raise ShapeError(
-            f"{op_name}: Expected input {x.shape} and target {t.shape} to fit: (N, C, ...) with (N, ...), or (C) with ()"
+            f"{op_name}: input {x.shape} and target {t.shape} do not fit: (N, C, ...) with (N, ...), or (C) with ()"
         )
     n_classes = x.shape[d]
     bad = t[((t < 0) | (t >= n_classes)) & (t != ignore_index)]
@@ -53,8 +53,8 @@ def _check_class_weight(weight: Tensor | None, input: Tensor, n_classes: int, op
     tensor_arg(weight, op_name, "weight")
     if weight.array.shape != (n_classes,):
         raise ShapeError(
-            f"{op_name}: weight tensor should be defined either for all {n_classes} classes or no classes but got weight "
-            f"tensor of shape: {list(weight.array.shape)}"
+            f"{op_name}: weight tensor should be defined either for all {n_classes} classes or no classes but got "
+            f"weight tensor of shape: {list(weight.array.shape)}"
         )
     if weight.requires_grad and is_grad_enabled():
         raise RuntimeError(f"{op_name}: the derivative for 'weight' is not implemented")
@@ -195,8 +195,8 @@ def cross_entropy(
 ) -> Tensor:
     """−Σ_c q_c w_c log softmax(x)_c, averaged ("mean", divided by Σ w_t), added ("sum") or per sample ("none").
 
-    q is 1 at the target's class, or with label smoothing a: (1 − a) there plus a / C everywhere; or the target itself, if
-    it holds probabilities (then the mean is over the samples).
+    q is 1 at the target's class, or with label smoothing a: (1 − a) there plus a / C everywhere; or the target itself,
+    if it holds probabilities (then the mean is over the samples).
     Shapes: x (N, C, d1, …) with t (N, d1, …) int64, or t as x; x (C) with t (); weight (C).
     Gradient: dx = (softmax(x) − q) dy [/ N]; 0 for ignored targets. Stable for logits of ±1e4.
     Errors: IndexError naming a class outside of [0, C); ShapeError; RuntimeError for smoothing outside of [0, 1].
@@ -220,7 +220,7 @@ def cross_entropy(
         return rows
     _check_classes(input, target, weight, ignore_index, "cross_entropy")
     n_classes = input.array.shape[_class_dim(input)]
-    logits = input.movedim(_class_dim(input), -1).reshape(-1, n_classes) if n_classes else input.new_zeros(target.numel(), 0)
+    logits = input.movedim(_class_dim(input), -1).reshape(target.array.size, n_classes)
     classes = target.reshape(-1).to(dtypes.int64)
     weight = None if weight is None else weight.contiguous()
     losses = cross_entropy_rows(logits, classes, weight, ignore_index, label_smoothing, reduction)

@@ -6,9 +6,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from pydl._core.tape import TensorBase as Tensor
-
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import broadcast_shape, reduction_arg, tensor_arg
 from pydl.ops._declare import composite, op
 

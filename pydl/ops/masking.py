@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
 
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import broadcast_shape, tensor_arg
 from pydl.ops._declare import composite, op

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydl._core.tape import TensorBase as Tensor
-
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite
 from pydl.ops.native import matmul
@@ -20,9 +19,9 @@ def _check(op_name: str, ranks: tuple[int, int], a: Tensor, b: Tensor, names: tu
     for value, name, rank in zip((a, b), names, ranks, strict=True):
         tensor_arg(value, op_name, name)
         if value.array.ndim != rank:
-            raise ShapeError(f"{op_name}: {name} must have {rank} dimensions, not {value.array.ndim} {value.array.shape}")
+            raise ShapeError(f"{op_name}: {name} must have {rank} dimensions, not {value.array.shape}")
     if a.array.dtype != b.array.dtype:
-        raise RuntimeError(f"{op_name}: {names[0]} and {names[1]} must have the same dtype, not {a.dtype} and {b.dtype}")
+        raise RuntimeError(f"{op_name}: {names[0]} {a.dtype} and {names[1]} {b.dtype} must have the same dtype")
     left, right = a.array.shape, b.array.shape
     if left[-1] != right[max(0, len(right) - 2)] or (len(left) == 3 and left[0] != right[0]):
         raise ShapeError(f"{op_name}: {names[0]} {left} and {names[1]} {right} cannot be multiplied")

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import numpy as np
+
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
-
 from pydl.ops._arrays import as_float, dense
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite, op

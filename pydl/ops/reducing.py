@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
 
 from pydl._core import dtypes
 from pydl._core.errors import ShapeError
+from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, along, dense
 from pydl.ops._checks import dim_arg, dims_arg, sizes_arg, tensor_arg
 from pydl.ops._declare import composite, op
@@ -53,7 +53,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
         x = x if shape else x.reshape(1)
         kept = (*shape[:d], *((1,) if keepdim and shape else ()), *shape[d + 1 :])
     if x.array.shape[d] == 0:
-        return x.new_ones(kept)
+        return (x.sum(d) + 1).reshape(kept)
     while (n := x.array.shape[d]) > 1:
         half = n // 2
         pairs = x[along(x.array.ndim, d, slice(0, half))] * x[along(x.array.ndim, d, slice(half, 2 * half))]

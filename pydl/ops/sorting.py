@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
-
 from pydl.ops import _results
 from pydl.ops._arrays import Array, dense
 from pydl.ops._checks import dim_arg, tensor_arg
@@ -201,7 +201,7 @@ def unique_consecutive(
     tensor_arg(input, "unique_consecutive", "input")
     a: Array = input.array
     rows = a.reshape(-1) if dim is None else np.moveaxis(a, dim_arg(dim, a.ndim, "unique_consecutive"), 0)
-    changed = (rows[1:] != rows[:-1]).reshape(max(len(rows) - 1, 0), -1).any(axis=1)
+    changed = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
     starts = np.flatnonzero(np.r_[True, changed]) if len(rows) else np.zeros(0, np.int64)
     kept = rows[starts]
     out = [dense(kept if dim is None else np.moveaxis(kept, 0, dim))]

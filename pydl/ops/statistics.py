@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydl._core.tape import TensorBase as Tensor
-
-from pydl._core import dtypes
 from pydl.ops._checks import dims_arg, float_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.extrema import amax, amin
@@ -60,6 +58,12 @@ def _spread(t: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
         for d in dims:
             t = t.unsqueeze(d)
     return t
+
+
+def _divided(dy: Tensor, y: Tensor, divisor: Tensor) -> Tensor:
+    """dy / divisor, and 0 where y is 0, with derivatives that are 0 there too."""
+    zero = y == 0
+    return (dy / divisor.masked_fill(zero, 1.0)).masked_fill(zero, 0.0)
 
 
 @op
@@ -121,7 +125,7 @@ class std:
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         x, y = ctx.saved
-        scale = (dy / (y * ctx.degrees)).masked_fill(y == 0, 0.0)
+        scale = _divided(dy, y, y * ctx.degrees)
         centered = x - x.mean(ctx.dims, keepdim=True) if ctx.dims else x - x
         return centered * _spread(scale, ctx.dims, ctx.keepdim)
 
@@ -146,18 +150,18 @@ def std_mean(
 
 @op(name="vector_norm")
 class _power_norm:
-    """y = (Σ |x|^p)^(1/p) over the dims, for finite p > 0.
+    """y = (Σ |x|^p)^(1/p) over the dims, for finite p; how many are not 0 for p = 0.
 
-    Gradient: dx = dy · sign(x) |x|^(p−1) / y^(p−1), and 0 where y is 0.
+    Gradient: dx = dy · sign(x) |x|^(p−1) / y^(p−1), and 0 where y is 0 or for p = 0.
     """
 
     def check(input: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> tuple[Any, ...]:
         return input, p, dims, keepdim
 
     def forward(ctx: Any, x: Tensor, p: float, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-        powers = x * x if p == 2 else x.abs() ** p
+        powers = x * x if p == 2 else (x != 0).to(x.dtype) if p == 0 else x.abs() ** p
         total = powers.sum(dims, keepdim=keepdim) if dims else powers
-        y = total.sqrt() if p == 2 else total ** (1 / p)
+        y = total.sqrt() if p == 2 else total if p == 0 else total ** (1 / p)
         ctx.save(x, y)
         ctx.p, ctx.dims, ctx.keepdim = p, dims, keepdim
         return y
@@ -165,7 +169,9 @@ class _power_norm:
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         x, y = ctx.saved
         p = ctx.p
-        scale = (dy / (y if p == 2 else y ** (p - 1))).masked_fill(y == 0, 0.0)
+        if p == 0:
+            return x.new_zeros(x.shape)
+        scale = _divided(dy, y, y if p == 2 else y ** (p - 1))
         scale = _spread(scale, ctx.dims, ctx.keepdim)
         if p == 2:
             return x * scale
@@ -197,7 +203,4 @@ def norm(input: Tensor, p: Any = "fro", dim: Dims | None = None, keepdim: bool =
     if math.isinf(p):
         extreme = amax if p > 0 else amin
         return extreme(x.abs(), dims, keepdim) if dims else x.abs()
-    if p == 0:
-        counts = (x != 0).to(dtypes.from_np(x.array.dtype))
-        return counts.sum(dims, keepdim=keepdim) if dims else counts
     return _power_norm(x, p, dims, keepdim)
