@@ -117,10 +117,10 @@ class SGD(Optimizer):
             params = [param for param in params if param.grad is not None]
         if group["momentum"] == 0:
             return params, grads, [], [], group
-        state = self.state
+        state: Any = self.state.get
         try:
-            return params, grads, [state[param]["momentum_buffer"] for param in params], [False] * len(params), group
-        except KeyError:
-            found = [state[param].get("momentum_buffer") for param in params]
+            return params, grads, [state(param)["momentum_buffer"] for param in params], [False] * len(params), group
+        except (KeyError, TypeError):  # the first step of a parameter
+            found = [state(param, {}).get("momentum_buffer") for param in params]
         bufs = [param.new_empty(param.shape) if buf is None else buf for param, buf in zip(params, found, strict=True)]
         return params, grads, bufs, [buf is None for buf in found], group

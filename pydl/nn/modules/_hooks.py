@@ -263,7 +263,8 @@ class BackwardGate:
             other = hook(self.module, self.grad_output)
             if other is not None:
                 self.grad_output = _checked(other, self.grad_output, "Backward pre hook", "grad_output")
-        if self.input_index is None:  # no input needs a gradient: the hooks run here, with none
+        if self.input_index is None and self.hooks:
+            warnings.warn("full backward hooks run with grad_input None: no input requires a gradient", stacklevel=2)
             for hook in self.hooks:
                 other = hook(self.module, (None,) * self.n_inputs, self.grad_output)
                 if other is not None and not (isinstance(other, tuple) and all(g is None for g in other)):

@@ -63,10 +63,10 @@ class _Numbered(Module):
             self.append(module)
         return self
 
-    def pop(self, index: int | slice = -1) -> Any:
-        """Takes out the module (or, for a slice, the modules) at `index` and returns it."""
-        module = self[index]
-        del self[index]
+    def pop(self, key: int | slice) -> Any:
+        """Takes out the module (or, for a slice, the modules) at position `key` and returns it."""
+        module = self[key]
+        del self[key]
         return module
 
     def __getitem__(self, index: Any) -> Any:
@@ -118,6 +118,10 @@ class Sequential(_Numbered):
             raise IndexError(f"Index out of range: {index}")
         super().insert(index, module)
         return self
+
+    def extend(self, sequential: Iterable[Module]) -> Sequential:
+        """Adds the modules of another Sequential at the end."""
+        return super().extend(sequential)
 
     def __add__(self, other: Sequential) -> Sequential:
         result = Sequential(*self)

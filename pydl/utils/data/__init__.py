@@ -21,7 +21,7 @@ from pydl.utils.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from pydl.utils.data.worker import get_worker_info
+from pydl.utils.data.worker_info import get_worker_info
 
 __all__ = [
     "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler",

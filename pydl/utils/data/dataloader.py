@@ -12,7 +12,6 @@ from pydl.utils.data.collate import default_collate, default_convert
 from pydl.utils.data.dataset import IterableDataset
 from pydl.utils.data.fetch import EndOfStream, fetcher_of
 from pydl.utils.data.gather import Gatherer, index_arrays
-from pydl.utils.data.parallel import WorkerPool
 from pydl.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 _FROZEN = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
@@ -73,14 +72,8 @@ class DataLoader:
         self.in_order = in_order
         self.generator = generator
         self.persistent_workers = persistent_workers
-        streamed = isinstance(dataset, IterableDataset)
-        _check_order(streamed, batch_size, shuffle, sampler, batch_sampler, drop_last)
-        order: Any = sampler
-        if sampler is None:
-            if streamed:
-                order = _Endless()
-            else:
-                order = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        _check_order(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last)
+        order: Any = _default_sampler(dataset, shuffle, generator) if sampler is None else sampler
         if batch_sampler is not None:
             batch_size, drop_last = None, False
         elif batch_size is not None:
@@ -90,7 +83,7 @@ class DataLoader:
         self.sampler = order
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
-        self._pool: WorkerPool | None = None
+        self._pool: Any = None
         self._initialized = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -101,6 +94,8 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         if self.num_workers == 0:
             return _batches(self)
+        from pydl.utils.data.parallel import WorkerPool  # multiprocessing takes 10 ms to import
+
         if not self.persistent_workers:
             return WorkerPool(self).batches(self._index_sampler, last=True)
         if self._pool is None or self._pool.closed:
@@ -121,6 +116,12 @@ class DataLoader:
         if self.batch_size is None:
             return n
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+def _default_sampler(dataset: Any, shuffle: bool | None, generator: Generator | None) -> Sampler[Any]:
+    if isinstance(dataset, IterableDataset):
+        return _Endless()
+    return RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
 
 
 class _Endless(Sampler[None]):
@@ -158,9 +159,9 @@ def _check_workers(num_workers: int, timeout: float, prefetch_factor: int | None
 
 
 def _check_order(
-    streamed: bool, batch_size: int | None, shuffle: bool | None, sampler: Any, batch_sampler: Any, drop_last: bool
+    dataset: Any, batch_size: int | None, shuffle: bool | None, sampler: Any, batch_sampler: Any, drop_last: bool
 ) -> None:
-    if streamed:
+    if isinstance(dataset, IterableDataset):
         for name, value in (("shuffle", shuffle or None), ("sampler", sampler), ("batch_sampler", batch_sampler)):
             if value is not None:
                 raise ValueError(

@@ -21,36 +21,9 @@ import numpy as np
 
 from pydl import random as pydl_random
 from pydl._core import kernels
+from pydl.utils.data import worker_info
 from pydl.utils.data.fetch import EndOfStream, fetcher_of
-
-
-class WorkerInfo:
-    """What a worker process knows about itself: `id`, `num_workers`, `seed`, and its copy of `dataset`."""
-
-    __slots__ = ("dataset", "id", "num_workers", "seed")
-
-    def __init__(self, id: int, num_workers: int, seed: int, dataset: Any) -> None:
-        self.id = id
-        self.num_workers = num_workers
-        self.seed = seed
-        self.dataset = dataset
-
-    def __repr__(self) -> str:
-        return f"WorkerInfo(id={self.id}, num_workers={self.num_workers}, seed={self.seed}, dataset={self.dataset})"
-
-
-_info: WorkerInfo | None = None
-
-
-def get_worker_info() -> WorkerInfo | None:
-    """In a worker process its `WorkerInfo`, in the main process None. Source: torch.utils.data.get_worker_info.
-
-    Example:
-        >>> from pydl.utils.data import get_worker_info
-        >>> get_worker_info() is None
-        True
-    """
-    return _info
+from pydl.utils.data.worker_info import WorkerInfo
 
 
 @dataclass
@@ -148,13 +121,12 @@ def _receive(tasks: Connection, inbox: queue.SimpleQueue[Any]) -> None:
 
 def _prepare(job: Job) -> None:
     """One thread, seeds that differ between workers, and the user's own preparation."""
-    global _info
     kernels.set_num_threads(1)
     seed = job.base_seed + job.id
     random.seed(seed)
     pydl_random.manual_seed(seed)
     np.random.seed(np.random.SeedSequence([job.base_seed, job.id]).generate_state(4))
-    _info = WorkerInfo(job.id, job.num_workers, seed, job.dataset)
+    worker_info.current = WorkerInfo(job.id, job.num_workers, seed, job.dataset)
     if job.init is not None:
         job.init(job.id)
 
