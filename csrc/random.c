@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* See random.h. Built with -ffp-contract=off: integers, IEEE + - * / and square roots only, hence the same bits everywhere. The inner
- * loops run over arrays of one block so that any compiler can vectorize them, which changes no bit either. */
+/* See random.h. Built with -ffp-contract=off: integers, IEEE + - * / and square roots only, hence the same bits everywhere; loops over
+ * a block and pairs of doubles in vectors, which change no bit either. */
 #include "random.h"
 
 #include <math.h>
@@ -8,7 +8,9 @@
 
 enum { BLOCK = 64 }; /* counters at a time */
 
-typedef uint32_t words[4][BLOCK];
+typedef uint32_t words[4 * BLOCK]; /* in the order in which they are used */
+typedef double pair __attribute__((vector_size(16)));
+typedef uint64_t bits __attribute__((vector_size(16)));
 
 /* Ten rounds: two 32 x 32 -> 64 bit products a round, the key stepped by Weyl constants between rounds. */
 static void philox_block(const uint64_t key, const uint64_t offset, const uint64_t upper, const ptrdiff_t n, words w) {
@@ -25,34 +27,38 @@ static void philox_block(const uint64_t key, const uint64_t offset, const uint64
             k0 += 0x9E3779B9u;
             k1 += 0xBB67AE85u;
         }
-        w[0][i] = c0;
-        w[1][i] = c1;
-        w[2][i] = c2;
-        w[3][i] = c3;
+        w[4 * i] = c0;
+        w[4 * i + 1] = c1;
+        w[4 * i + 2] = c2;
+        w[4 * i + 3] = c3;
     }
 }
 
 void pydl_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     words w;
     philox_block((uint64_t)key[1] << 32 | key[0], (uint64_t)counter[1] << 32 | counter[0], (uint64_t)counter[3] << 32 | counter[2], 1, w);
-    for (int i = 0; i < 4; i++) out[i] = w[i][0];
+    memcpy(out, w, 4 * sizeof *out);
 }
 
 static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-/* Word pair 0 or 1 of a counter as one 64-bit number. */
-static uint64_t wide(words w, int pair, ptrdiff_t i) { return (uint64_t)w[2 * pair + 1][i] << 32 | w[2 * pair][i]; }
+/* Words 2 j and 2 j + 1 as one 64-bit number. */
+static uint64_t wide(const uint32_t *w, ptrdiff_t j) { return (uint64_t)w[2 * j + 1] << 32 | w[2 * j]; }
 
-static double from_bits(uint64_t bits) {
-    double d;
-    memcpy(&d, &bits, sizeof d);
-    return d;
+/* Two of them, from word 4 j on. */
+static bits wide_pair(const uint32_t *w, ptrdiff_t j) {
+    bits b;
+    memcpy(&b, w + 4 * j, sizeof b);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    b = b << 32 | b >> 32;
+#endif
+    return b;
 }
 
 /* k < 2^53 exactly, without an instruction that some vector units lack: each half is put into the mantissa of 2^52. */
-static double exact(uint64_t k) {
+static pair exact(bits k) {
     const uint64_t two52 = (uint64_t)0x433 << 52;
-    const double high = from_bits(k >> 26 | two52) - 0x1p52, low = from_bits((k & 0x3ffffff) | two52) - 0x1p52;
+    const pair high = (pair)(k >> 26 | two52) - 0x1p52, low = (pair)((k & 0x3ffffff) | two52) - 0x1p52;
     return high * 0x1p26 + low;
 }
 
@@ -66,7 +72,7 @@ void pydl_random_uniform_f32(float *out, ptrdiff_t n, uint64_t key, uint64_t off
         const ptrdiff_t m = least(n - i, 4 * BLOCK);
         philox_block(key, offset, 0, (m + 3) / 4, w);
         for (ptrdiff_t j = 0; j < m; j++) {
-            const float u = (float)(low + (double)(int32_t)(w[j % 4][j / 4] >> 8) * scale);
+            const float u = (float)(low + (double)(int32_t)(w[j] >> 8) * scale);
             out[i + j] = u < last ? u : last;
         }
     }
@@ -78,9 +84,10 @@ void pydl_random_uniform_f64(double *out, ptrdiff_t n, uint64_t key, uint64_t of
     for (ptrdiff_t i = 0; i < n; i += 2 * BLOCK, offset += BLOCK) {
         const ptrdiff_t m = least(n - i, 2 * BLOCK);
         philox_block(key, offset, 0, (m + 1) / 2, w);
-        for (ptrdiff_t j = 0; j < m; j++) {
-            const double u = low + exact(wide(w, j % 2, j / 2) >> 11) * 0x1p-53 * scale;
-            out[i + j] = u < last ? u : last;
+        for (ptrdiff_t j = 0; j < m; j += 2) {
+            const pair u = low + exact(wide_pair(w, j / 2) >> 11) * 0x1p-53 * scale;
+            out[i + j] = u[0] < last ? u[0] : last;
+            if (j + 1 < m) out[i + j + 1] = u[1] < last ? u[1] : last;
         }
     }
 }
@@ -88,16 +95,13 @@ void pydl_random_uniform_f64(double *out, ptrdiff_t n, uint64_t key, uint64_t of
 /* --- normal -------------------------------------------------------------------------------------------------------------- */
 
 /* log x for normal x > 0: x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), and an odd series in s = f / (2 + f). */
-static double log_positive(double x) {
+static pair log_positive(pair x) {
     const uint64_t one = (uint64_t)0x3ff << 52, root = 0x3fe6a09e667f3bcd, mantissa = ((uint64_t)1 << 52) - 1;
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    bits += one - root;
-    const double k = from_bits(bits >> 52 | (uint64_t)0x433 << 52) - (0x1p52 + 1023);
-    const double f = from_bits((bits & mantissa) + root) - 1;
-    const double s = f / (f + 2), z = s * s, half = 0.5 * f * f;
-    double p = 0.14757983081754342354;
-    p = p * z + 0.15318096386296832083;
+    const bits b = (bits)x + (one - root);
+    const pair k = (pair)(b >> 52 | (uint64_t)0x433 << 52) - (0x1p52 + 1023);
+    const pair f = (pair)((b & mantissa) + root) - 1;
+    const pair s = f / (f + 2), z = s * s, half = 0.5 * f * f;
+    pair p = z * 0.14757983081754342354 + 0.15318096386296832083;
     p = p * z + 0.18183394177387662984;
     p = p * z + 0.22222202139326245632;
     p = p * z + 0.2857142870386639394;
@@ -107,10 +111,9 @@ static double log_positive(double x) {
 }
 
 /* sin and cos of (pi/2) t, |t| <= 1/2 */
-static double sin_quarter(double t) {
-    const double z = t * t;
-    double p = -6.6276042574173027811e-10;
-    p = p * z + 5.691927684596038e-8;
+static pair sin_quarter(pair t) {
+    const pair z = t * t;
+    pair p = z * -6.6276042574173027811e-10 + 5.691927684596038e-8;
     p = p * z + -3.598842716626475919e-6;
     p = p * z + 0.00016044118472659280189;
     p = p * z + -0.0046817541353148208933;
@@ -118,10 +121,9 @@ static double sin_quarter(double t) {
     p = p * z + -0.64596409750624625222;
     return (p * z + 1.5707963267948966192) * t;
 }
-static double cos_quarter(double t) {
-    const double z = t * t;
-    double p = -6.3212349402556418472e-9;
-    p = p * z + 4.7106095511699705318e-7;
+static pair cos_quarter(pair t) {
+    const pair z = t * t;
+    pair p = z * -6.3212349402556418472e-9 + 4.7106095511699705318e-7;
     p = p * z + -0.000025202036764985349007;
     p = p * z + 0.00091926027418231832583;
     p = p * z + -0.02086348076331114425;
@@ -130,50 +132,59 @@ static double cos_quarter(double t) {
     return p * z + 1;
 }
 
-/* Box-Muller: r = sqrt(-2 log u), u = (a's leading bits + 1) / 2^bits in (0, 1], turned by the angle 2 pi b / 2^64.
- * b's two leading bits, rounded, name the quadrant; the rest is t in [-1/2, 1/2) quarters around its middle. */
-static void normal_pairs(const uint64_t *a, const uint64_t *b, ptrdiff_t n, int bits, double *even, double *odd) {
-    const double unit = bits == 32 ? 0x1p-32 : 0x1p-53;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double r = sqrt(-2 * log_positive((exact(a[i] >> (64 - bits)) + 1) * unit));
-        const uint64_t turned = b[i] + ((uint64_t)1 << 61), quadrant = turned >> 62;
-        const double t = exact(turned << 2 >> 11) * 0x1p-53 - 0.5;
-        const double s = sin_quarter(t), c = cos_quarter(t);
-        const double along = quadrant & 1 ? s : c, across = quadrant & 1 ? c : s;
-        even[i] = r * ((quadrant + 1) & 2 ? -along : along);
-        odd[i] = r * (quadrant & 2 ? -across : across);
-    }
+/* Box-Muller: r = sqrt(-2 log u), u in (0, 1], turned by the angle 2 pi b / 2^64. b's two leading bits, rounded, name the quadrant;
+ * the rest is t in [-1/2, 1/2) quarters around its middle. In odd quadrants sin and cos change places; the signs follow. */
+static inline void box_muller(pair u, bits b, pair *even, pair *odd) {
+    const pair squared = -2 * log_positive(u), r = {sqrt(squared[0]), sqrt(squared[1])};
+    const bits turned = b + ((uint64_t)1 << 61), quadrant = turned >> 62, swap = -(quadrant & 1);
+    const pair t = exact(turned << 2 >> 11) * 0x1p-53 - 0.5;
+    const bits s = (bits)(r * sin_quarter(t)), c = (bits)(r * cos_quarter(t));
+    *even = (pair)(((c & ~swap) | (s & swap)) ^ ((quadrant + 1) >> 1 << 63));
+    *odd = (pair)(((s & ~swap) | (c & swap)) ^ (quadrant >> 1 << 63));
 }
 
+/* Words 2 j and 2 j + 1 give elements 2 j and 2 j + 1: u has 32 bits. */
 void pydl_random_normal_f32(float *out, ptrdiff_t n, uint64_t key, uint64_t offset, double mean, double std) {
     words w;
-    uint64_t a[2 * BLOCK], b[2 * BLOCK];
-    double z[2][2 * BLOCK];
+    float z[4 * BLOCK];
     for (ptrdiff_t i = 0; i < n; i += 4 * BLOCK, offset += BLOCK) {
-        const ptrdiff_t m = least(n - i, 4 * BLOCK), counters = (m + 3) / 4;
-        philox_block(key, offset, 0, counters, w);
-        for (ptrdiff_t j = 0; j < 2 * counters; j++) {
-            a[j] = (uint64_t)w[j % 2 * 2][j / 2] << 32;
-            b[j] = (uint64_t)w[j % 2 * 2 + 1][j / 2] << 32;
+        const ptrdiff_t m = least(n - i, 4 * BLOCK);
+        philox_block(key, offset, 0, (m + 3) / 4, w);
+        for (ptrdiff_t j = 0; j < m; j += 4) {
+            pair even, odd;
+            const bits b = wide_pair(w, j / 4);
+            box_muller((exact(b & 0xffffffff) + 1) * 0x1p-32, b >> 32 << 32, &even, &odd);
+            even = mean + std * even;
+            odd = mean + std * odd;
+            z[j] = (float)even[0];
+            z[j + 1] = (float)odd[0];
+            z[j + 2] = (float)even[1];
+            z[j + 3] = (float)odd[1];
         }
-        normal_pairs(a, b, 2 * counters, 32, z[0], z[1]);
-        for (ptrdiff_t j = 0; j < m; j++) out[i + j] = (float)(mean + std * z[j % 2][j / 2]);
+        memcpy(out + i, z, (size_t)m * sizeof *z);
     }
 }
 
+/* Each counter gives two elements: u has 53 bits. */
 void pydl_random_normal_f64(double *out, ptrdiff_t n, uint64_t key, uint64_t offset, double mean, double std) {
     words w;
-    uint64_t a[BLOCK], b[BLOCK];
-    double z[2][BLOCK];
+    double z[2 * BLOCK];
     for (ptrdiff_t i = 0; i < n; i += 2 * BLOCK, offset += BLOCK) {
-        const ptrdiff_t m = least(n - i, 2 * BLOCK), counters = (m + 1) / 2;
-        philox_block(key, offset, 0, counters, w);
-        for (ptrdiff_t j = 0; j < counters; j++) {
-            a[j] = wide(w, 0, j);
-            b[j] = wide(w, 1, j);
+        const ptrdiff_t m = least(n - i, 2 * BLOCK);
+        philox_block(key, offset, 0, (m + 3) / 4 * 2, w); /* an even number of counters: two go together */
+        for (ptrdiff_t j = 0; j < m; j += 4) {
+            pair even, odd;
+            const bits first = wide_pair(w, j / 2), second = wide_pair(w, j / 2 + 1);
+            const bits a = {first[0], second[0]}, b = {first[1], second[1]};
+            box_muller((exact(a >> 11) + 1) * 0x1p-53, b, &even, &odd);
+            even = mean + std * even;
+            odd = mean + std * odd;
+            z[j] = even[0];
+            z[j + 1] = odd[0];
+            z[j + 2] = even[1];
+            z[j + 3] = odd[1];
         }
-        normal_pairs(a, b, counters, 53, z[0], z[1]);
-        for (ptrdiff_t j = 0; j < m; j++) out[i + j] = mean + std * z[j % 2][j / 2];
+        memcpy(out + i, z, (size_t)m * sizeof *z);
     }
 }
 
@@ -198,7 +209,7 @@ static uint64_t below(uint64_t range, uint64_t x, uint64_t key, uint64_t offset,
     for (uint64_t draw = 1; low < uneven; draw++) {
         words w;
         philox_block(key, offset + index / 2, draw, 1, w);
-        multiply(wide(w, (int)(index % 2), 0), range, &high, &low);
+        multiply(wide(w, (ptrdiff_t)(index % 2)), range, &high, &low);
     }
     return high;
 }
@@ -210,7 +221,7 @@ void pydl_random_integers(int64_t *out, ptrdiff_t n, uint64_t key, uint64_t offs
         const ptrdiff_t m = least(n - i, 2 * BLOCK);
         philox_block(key, offset + (uint64_t)i / 2, 0, (m + 1) / 2, w);
         for (ptrdiff_t j = 0; j < m; j++)
-            out[i + j] = (int64_t)((uint64_t)low + below(range, wide(w, j % 2, j / 2), key, offset, (uint64_t)(i + j)));
+            out[i + j] = (int64_t)((uint64_t)low + below(range, wide(w, j), key, offset, (uint64_t)(i + j)));
     }
 }
 
@@ -220,7 +231,7 @@ void pydl_random_mask(uint8_t *out, ptrdiff_t n, uint64_t key, uint64_t offset, 
     for (ptrdiff_t i = 0; i < n; i += 4 * BLOCK, offset += BLOCK) {
         const ptrdiff_t m = least(n - i, 4 * BLOCK);
         philox_block(key, offset, 0, (m + 3) / 4, w);
-        for (ptrdiff_t j = 0; j < m; j++) out[i + j] = w[j % 4][j / 4] < threshold;
+        for (ptrdiff_t j = 0; j < m; j++) out[i + j] = w[j] < threshold;
     }
 }
 
@@ -231,7 +242,7 @@ void pydl_random_permutation(int64_t *out, ptrdiff_t n, uint64_t key, uint64_t o
         const ptrdiff_t in_block = k % (2 * BLOCK);
         if (in_block == 0) philox_block(key, offset + (uint64_t)k / 2, 0, least(BLOCK, (n - k) / 2), w);
         const ptrdiff_t last = n - 1 - k;
-        const uint64_t x = wide(w, (int)(in_block % 2), in_block / 2);
+        const uint64_t x = wide(w, in_block);
         const ptrdiff_t other = (ptrdiff_t)below((uint64_t)last + 1, x, key, offset, (uint64_t)k);
         const int64_t value = out[last];
         out[last] = out[other];

@@ -11,7 +11,7 @@ import pytest
 from tests.kernel_calls import EACH, EACH_IDS, Array, function
 
 # What csrc/vmath.h states; the limit for all is 2.
-MAX_ULP = {"exp": 1.05, "log": 0.85, "tanh": 1.35, "sigmoid": 2.0}
+MAX_ULP = {"exp": 1.1, "log": 0.9, "tanh": 1.4, "sigmoid": 2.0}
 STEP = 4093  # of the bit patterns, a prime: each exponent is met by 2000 mantissas
 WIDE = np.longdouble
 each_isa = pytest.mark.parametrize("isa", dict.fromkeys(isa for isa, _ in EACH))
