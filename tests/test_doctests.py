@@ -23,7 +23,7 @@ def module_names() -> list[str]:
     return ["pydl", *names]
 
 
-def tests_of(module: Any) -> Iterator[doctest.DocTest]:
+def examples_of(module: Any) -> Iterator[doctest.DocTest]:
     """Those that doctest finds by itself, and those of compiled functions and operations, which it overlooks."""
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = {test.name: test for test in finder.find(module)}
@@ -45,11 +45,17 @@ def run(test: doctest.DocTest) -> None:
 
 @pytest.mark.parametrize("name", module_names())
 def test_examples(name: str) -> None:
-    for test in tests_of(importlib.import_module(name)):
+    for test in examples_of(importlib.import_module(name)):
         run(test)
 
 
-@pytest.mark.parametrize("name", sorted(dispatch.registry))
+def public() -> list[str]:
+    """Operations that users call by name; the others are steps of these."""
+    places = (pydl, pydl.nn.functional, pydl.Tensor)
+    return sorted(name for name in dispatch.registry if any(hasattr(place, name) for place in places))
+
+
+@pytest.mark.parametrize("name", public())
 def test_every_operation_has_an_example_that_runs(name: str) -> None:
     doc = inspect.getdoc(dispatch.registry[name])
     assert doc and ">>>" in doc, f"{name} has no example"

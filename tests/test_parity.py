@@ -32,7 +32,7 @@ def plain(value: Any) -> Any:
     if hasattr(value, "requires_grad"):
         kind = str(value.dtype).split(".")[-1]
         return (kind, tuple(value.shape), value.requires_grad, value.detach().numpy().tolist())
-    return str(value).replace("torch.", "").replace("pydl.", "") if not isinstance(value, int | float | str) else value
+    return value if isinstance(value, int | float) else str(value).replace("pydl.", "torch.")
 
 
 def compare(line: str) -> None:

@@ -89,7 +89,7 @@ class Function:
         >>> x = pydl.tensor([1., 2.], dtype=pydl.float64, requires_grad=True)
         >>> Cube.apply(x).sum().backward()
         >>> x.grad
-        tensor([ 3., 12.], dtype=torch.float64)
+        tensor([ 3., 12.], dtype=pydl.float64)
         >>> pydl.autograd.gradcheck(Cube.apply, (x,))
         True
     """

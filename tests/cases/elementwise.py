@@ -85,7 +85,12 @@ def mismatch(g: Draw) -> Iterator[Error]:
 
 def unary(function: Callable, domain: str, factor: float = 2.0, order: int = 2) -> Case:
     return Case(
-        function, singles(domain), lambda g: [Error(S("a"), TypeError, "str|Tensor|tensor")], large(domain), factor=factor, order=order
+        function,
+        singles(domain),
+        lambda g: [Error(S("a"), TypeError, "str|Tensor|tensor")],
+        large(domain),
+        factor=factor,
+        order=order,
     )
 
 
