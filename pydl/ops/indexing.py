@@ -30,11 +30,6 @@ def _key_array(item: Any) -> Array:
     elif isinstance(item, np.ndarray):
         a = item
     else:
-        if any(isinstance(i, (slice, list, tuple)) or i is None or i is Ellipsis for i in item):
-            raise IndexError(
-                "indexing: a list inside of a list, or a slice inside of it, has two meanings; "
-                "write x[tuple(key)] for one index per dimension, or x[pydl.tensor(key)] for an index tensor"
-            )
         a = np.asarray([i.item() if isinstance(i, Tensor) else i for i in item])
         if a.size == 0:
             a = a.astype(np.int64)
@@ -83,6 +78,11 @@ def _mask_indices(mask: Array, shape: tuple[int, ...], axis: int) -> tuple[Array
 
 def plan(shape: tuple[int, ...], key: Any) -> tuple[tuple[Any, ...], Index]:
     """Splits a key into a basic key, which gives a view, and one entry per dimension of that view."""
+    if isinstance(key, list) and any(isinstance(i, (slice, list, tuple)) or i is None or i is Ellipsis for i in key):
+        raise IndexError(
+            "indexing: a list that holds lists or slices has two meanings; write x[tuple(key)] for one index per "
+            "dimension, or x[pydl.tensor(key)] for an index tensor"
+        )
     items = [_classify(i) for i in (key if isinstance(key, tuple) else (key,))]
     n_used = sum(map(_consumed, items))
     if n_used > len(shape):
