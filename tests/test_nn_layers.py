@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers, losses and containers: values, laws, list and dict behavior."""
+"""Layers, losses and containers: values, laws, list and dict behavior; the stub of nn.functional."""
 
+import ast
+import inspect
 import math
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,3 +287,23 @@ def test_parameter_dict():
     p.clear()
     assert len(p) == 0 and list(p.parameters()) == []
     assert list(p.fromkeys(["u", "v"], 1).values()) == [1, 1]
+
+
+# ---- nn.functional -------------------------------------------------------------------------------------------------
+
+
+def test_functional_stub_says_what_the_functions_take():
+    stub = ast.parse(Path(F.__file__).with_suffix(".pyi").read_text())
+    stubbed = {node.name: node.args for node in stub.body if isinstance(node, ast.FunctionDef)}
+    assert sorted(stubbed) == sorted(F.__all__)
+    for name, args in stubbed.items():
+        assert not args.kwonlyargs and not args.posonlyargs
+        parameters = list(inspect.signature(getattr(F, name)).parameters.values())
+        assert [p.name for p in parameters] == [a.arg for a in args.args], name
+        defaults = [p.default for p in parameters if p.default is not p.empty]
+        assert defaults == [ast.literal_eval(value) for value in args.defaults], name
+
+
+def test_functional_gives_the_operations_themselves():
+    for name in set(F.__all__) - {"relu", "bilinear"}:
+        assert getattr(F, name) is getattr(pydl.ops, name)
