@@ -10,6 +10,8 @@ from pydl.ops._inplace import copying_form
 
 __all__ = ["Operations"]
 
+_remainder: Any = ops.remainder
+
 
 class Operations:
     """Methods that are operations. `Tensor` inherits them."""
@@ -101,16 +103,21 @@ class Operations:
     bitwise_not_ = copying_form("bitwise_not", ops.bitwise_not)
 
     # operators that the core has not
-    __floordiv__, __mod__, __ifloordiv__, __imod__ = ops.floor_divide, ops.remainder, floor_divide_, remainder_
+    __floordiv__, __mod__, __ifloordiv__, __imod__ = ops.floor_divide, _remainder, floor_divide_, remainder_
     __and__, __or__, __xor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
     __rand__, __ror__, __rxor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
-    __iand__, __ior__, __ixor__, __invert__ = bitwise_and_, bitwise_or_, bitwise_xor_, ops.bitwise_not
+    __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
+
+    def __invert__(self: Any) -> Any:
+        if self.dtype.is_floating_point:
+            raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+        return ops.bitwise_not(self)
 
     def __rfloordiv__(self, other: Any) -> Any:
         return ops.floor_divide(other, self)
 
     def __rmod__(self, other: Any) -> Any:
-        return ops.remainder(other, self)
+        return _remainder(other, self)
 
     def where(self, condition: Any, other: Any) -> Any:
         """y = self where condition, else other. Source: torch.Tensor.where."""

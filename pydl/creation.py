@@ -53,7 +53,7 @@ def tensor(
                 [3., 4.]], dtype=pydl.float64)
     """
     _check_place(device)
-    if isinstance(data, TensorBase):
+    if isinstance(data, Tensor):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
             "sourceTensor.detach().clone().requires_grad_(True), rather than pydl.tensor(sourceTensor).",
@@ -78,7 +78,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     """
     _check_place(device)
     np_dtype = _np_dtype(dtype)
-    if isinstance(data, TensorBase):
+    if isinstance(data, Tensor):
         return data if np_dtype is None or np_dtype == data.array.dtype else data.to(dtype)
     if isinstance(data, np.ndarray) and (np_dtype is None or np_dtype == data.dtype):
         return from_numpy(data)
@@ -98,12 +98,12 @@ def asarray(
         tensor([1, 2])
     """
     _check_place(device)
-    shares = isinstance(obj, (TensorBase, np.ndarray)) or hasattr(obj, "__dlpack__") or _has_buffer(obj)
+    shares = isinstance(obj, (Tensor, np.ndarray)) or hasattr(obj, "__dlpack__") or _has_buffer(obj)
     if not shares:
         if copy is False:
             raise ValueError("asarray: a number or list cannot be shared, and copy=False was given")
         return tensor(obj, dtype=dtype, requires_grad=requires_grad)
-    if isinstance(obj, TensorBase):
+    if isinstance(obj, Tensor):
         made: Any = obj
     elif isinstance(obj, np.ndarray):
         made = from_numpy(obj)
@@ -268,7 +268,7 @@ def full(
         >>> pydl.full((2,), 7)
         tensor([7, 7])
     """
-    if isinstance(fill_value, TensorBase):
+    if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     wanted = dtype if dtype is not None else dtypes.from_np(dtypes.scalar_np(type(fill_value)))
     made = empty(size, dtype=wanted, layout=layout, device=device)
@@ -278,7 +278,7 @@ def full(
 
 def _like(input: Any, dtype: DType | None, layout: Any, device: Any, memory_format: Any) -> Any:
     """An uninitialised tensor with the shape and, unless told, the type and order of another."""
-    if not isinstance(input, TensorBase):
+    if not isinstance(input, Tensor):
         raise TypeError(f"the first argument of a *_like function must be a Tensor, not {type(input).__name__}")
     _check_place(device, layout)
     np_dtype = input.array.dtype if dtype is None else dtypes.as_np(dtype)
@@ -349,5 +349,5 @@ def full_like(
 ) -> Tensor:
     """One number everywhere, with the shape and type of `input`. Source: torch.full_like."""
     made: Tensor = _like(input, dtype, layout, device, memory_format)
-    made.array.fill(fill_value.item() if isinstance(fill_value, TensorBase) else fill_value)
+    made.array.fill(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
     return made.requires_grad_(requires_grad)

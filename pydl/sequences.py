@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pydl._core import dtypes, tape
-from pydl._core.tape import TensorBase
 from pydl.tensor import Tensor
 
 __all__ = ["arange", "eye", "linspace", "logspace"]
@@ -24,7 +23,7 @@ def _finish(values: Any, np_dtype: np.dtype[Any], device: Any, requires_grad: bo
 
 
 def _number(value: Any, op: str) -> Any:
-    value = value.item() if isinstance(value, (TensorBase, np.generic)) else value
+    value = value.item() if isinstance(value, (Tensor, np.generic)) else value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{op}: takes numbers, not {type(value).__name__}")
     return value
@@ -63,7 +62,7 @@ def arange(
     exact = all(isinstance(v, int) for v in (start, end, step))
     np_dtype = dtypes.as_np(dtype) if dtype is not None else np.dtype(np.int64) if exact else dtypes.default_np()
     if exact:
-        return _finish(np.arange(start, end, step, np.int64), np_dtype, device, requires_grad)
+        return _finish(np.arange(start, end, step, dtype=np.int64), np_dtype, device, requires_grad)
     n = math.ceil((end - start) / step)
     return _finish(start + step * np.arange(n, dtype=np.float64), np_dtype, device, requires_grad)
 

@@ -53,7 +53,7 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
     @staticmethod
     def _make_subclass(cls: type, data: TensorBase, requires_grad: bool = False) -> Any:
         """A leaf of a subclass on the memory of `data`."""
-        made = TensorBase.__new__(cls)
+        made: Any = TensorBase.__new__(cls)
         made._set_data(data)
         made.requires_grad = requires_grad
         return made
@@ -74,7 +74,8 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
     def __iter__(self) -> Iterator[Tensor]:
         if self.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
-        return iter(ops.unbind(self, 0))
+        parts: Any = ops.unbind(self, 0)
+        return iter(parts)
 
     def __contains__(self, element: Any) -> bool:
         if not isinstance(element, (TensorBase, bool, int, float, np.generic)):
@@ -252,7 +253,8 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
         """Writes a number to the main diagonal of a matrix. Source: torch.Tensor.fill_diagonal_."""
         if self.ndim != 2 or wrap:
             raise NotImplementedError("fill_diagonal_: covers matrices, without wrap")
-        self.diagonal().fill_(fill_value)
+        diagonal: Any = self.diagonal()
+        diagonal.fill_(fill_value)
         return self
 
 

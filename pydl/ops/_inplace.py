@@ -35,7 +35,7 @@ def inplace_form(op: Op, write: Callable[..., None]) -> Callable[..., Tensor]:
     return form
 
 
-def copying_form(name: str, op: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def copying_form(name: str, op: Callable[..., Any]) -> Callable[..., Tensor]:
     """`name_` of any operation: it runs on a copy, which it may keep for its gradient; the result is copied back."""
 
     def form(self: Any, *args: Any, **kwargs: Any) -> Any:

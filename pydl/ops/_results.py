@@ -10,7 +10,7 @@ __all__ = ["kthvalue", "max", "median", "min", "sort", "topk"]
 
 
 def _result(name: str, *fields: str) -> Any:
-    base = namedtuple(name, fields)  # type: ignore[misc]
+    base = namedtuple(name, fields)
 
     def __repr__(self: Any) -> str:
         body = ",\n".join(f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True))
