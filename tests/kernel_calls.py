@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Calls of single kernels through their addresses: what each takes, and where its arrays lie (anywhere, or against guard pages)."""
+"""Calls of single kernels through their addresses: what each takes, and where its arrays lie."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ CANARY = 0xA5
 
 
 class Guard:
-    """Memory between two pages that must not be touched. Arrays lie flush against the one behind or the one in front."""
+    """Memory between two pages that must not be touched. Arrays lie flush against the one behind or in front."""
 
     def __init__(self, at_end: bool, n_bytes: int) -> None:
         page = mmap.PAGESIZE

@@ -25,7 +25,7 @@ TESTED_ELSEWHERE = {  # tests/test_gemm.py; fma_chains has no array but LANES el
 
 
 def run_batch(isa: str, dtype: Any, family: str) -> set[str]:
-    """Every call of the family at both ends of a page and in ordinary memory, with equal results; the names of the kernels."""
+    """Every call of the family at both ends of a page and in ordinary memory, with equal results; the names."""
     names = set()
     places = [Guards(at_end) for at_end in (True, False)]
     for n in range(3 * lanes(isa, dtype) + 2):
@@ -47,7 +47,9 @@ def test_kernels_stay_inside(isa: str, dtype: Any, family: str) -> None:
     script = f"from tests.test_guard_pages import *; run_batch({isa!r}, np.{np.dtype(dtype)}, {family!r})"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     last = run.stdout.splitlines()[-1:]
-    assert run.returncode == 0, f"{isa} {np.dtype(dtype)}: exit code {run.returncode} after {last}\n{run.stderr[-2000:]}"
+    assert run.returncode == 0, (
+        f"{isa} {np.dtype(dtype)}: exit code {run.returncode} after {last}\n{run.stderr[-2000:]}"
+    )
     assert len(run.stdout.splitlines()) > 100
 
 
@@ -61,10 +63,12 @@ def test_every_kernel_is_guarded() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="pages are protected by mprotect")
 @pytest.mark.parametrize("at_end", [True, False])
 def test_a_stray_access_is_found(at_end: bool) -> None:
+    size, stride, n = (8, 1, 9) if at_end else (7, -1, 2)
     script = (
         "from tests.test_guard_pages import *; from tests.kernel_calls import Call, Out\n"
-        f"x = np.ones(8, np.float32); c = Call('unary.neg', (x{'' if at_end else '[:7]'}, {1 if at_end else -1}, Out(x), 1, {9 if at_end else 2}))\n"
-        f"c.run({kernels.isa()!r}, np.float32, Guards({at_end}))"
+        f"x = np.ones({size}, np.float32)\n"
+        f"call = Call('unary.neg', (x, {stride}, Out(np.ones(9, np.float32)), 1, {n}))\n"
+        f"call.run({kernels.isa()!r}, np.float32, Guards({at_end}))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert run.returncode < 0, run.stdout + run.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reductions, softmax, cross-entropy and optimizer kernels of every instruction set against NumPy in higher precision."""
+"""Reductions, softmax, cross-entropy and optimizers of every instruction set against NumPy in higher precision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def matrix(shape: tuple[int, int], dtype: Any, seed: int = 0, scale: float = 1.0
     return memory, memory[:, :n], n + 1
 
 
-# --- sums -----------------------------------------------------------------------------------------------------------------
+# --- sums -----------------------------------------------------------------------------------------------------------
 
 
 @each
@@ -74,7 +74,7 @@ def test_special_sums(isa: str, dtype: Any) -> None:
                 np.testing.assert_array_equal(got, [value])
 
 
-# --- max and min ----------------------------------------------------------------------------------------------------------
+# --- max and min ----------------------------------------------------------------------------------------------------
 
 
 @each
@@ -101,7 +101,12 @@ def test_extremes_at_every_position(isa: str, dtype: Any, which: str) -> None:
     sign = 1 if which == "max" else -1
     for n in range(1, 3 * lanes(isa, dtype) + 2):
         for at in range(n):
-            for value, rest in ((np.nan, sign * np.inf), (sign * np.inf, 1), (0.0, -sign), (-sign * np.inf, -sign * np.inf)):
+            for value, rest in (
+                (np.nan, sign * np.inf),
+                (sign * np.inf, 1),
+                (0.0, -sign),
+                (-sign * np.inf, -sign * np.inf),
+            ):
                 x = np.full(n, rest, dtype)
                 x[at] = value
                 for name, ld, sizes in ((f"{which}_rows", n, (1, n)), (f"{which}_cols", 1, (n, 1))):
@@ -122,7 +127,7 @@ def test_extremes_of_more_rows_than_a_block(isa: str, dtype: Any) -> None:
         assert (values[0], indices[0]) == (3, at)
 
 
-# --- softmax --------------------------------------------------------------------------------------------------------------
+# --- softmax --------------------------------------------------------------------------------------------------------
 
 
 def softmax(x: Array) -> tuple[Array, Array]:
@@ -160,7 +165,9 @@ def test_softmax(isa: str, dtype: Any, shape: tuple[int, int], scale: float) -> 
     dx = run_rows("softmax_rows_bwd", isa, dtype, (dy_memory, ld), (y_memory, ld), n=n)
     wide_y, wide_dy = y.astype(WIDE), dy.astype(WIDE)
     dot = (wide_y * wide_dy).sum(1, keepdims=True)
-    assert (np.abs(dx - wide_y * (wide_dy - dot)) <= eps * 8 * wide_y * (np.abs(wide_dy) + 3) + np.finfo(dtype).tiny).all()
+    assert (
+        np.abs(dx - wide_y * (wide_dy - dot)) <= eps * 8 * wide_y * (np.abs(wide_dy) + 3) + np.finfo(dtype).tiny
+    ).all()
     log_memory = np.ascontiguousarray(np.pad(log_y, ((0, 0), (0, 1))))
     dx = run_rows("log_softmax_rows_bwd", isa, dtype, (dy_memory, ld), (log_memory, ld), n=n)
     total, q = wide_dy.sum(1, keepdims=True), np.exp(log_y.astype(WIDE))
@@ -198,7 +205,7 @@ def test_softmax_in_place(isa: str, dtype: Any) -> None:
         assert data.tobytes() == want.tobytes()
 
 
-# --- cross-entropy --------------------------------------------------------------------------------------------------------
+# --- cross-entropy --------------------------------------------------------------------------------------------------
 
 
 def cross_entropy(x: Array, target: Array, weight: Array | None, smoothing: float) -> tuple[Array, Array, Array]:
@@ -223,7 +230,9 @@ def cross_entropy(x: Array, target: Array, weight: Array | None, smoothing: floa
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_cross_entropy(isa: str, dtype: Any, shape: tuple[int, int], weighted: bool, smoothing: float, scale: float) -> None:
+def test_cross_entropy(
+    isa: str, dtype: Any, shape: tuple[int, int], weighted: bool, smoothing: float, scale: float
+) -> None:
     rng = np.random.default_rng(2)
     memory, x, ld = matrix(shape, dtype, scale=scale)
     rows, n = shape
@@ -234,7 +243,9 @@ def test_cross_entropy(isa: str, dtype: Any, shape: tuple[int, int], weighted: b
     want, dwant, want_weight = cross_entropy(x, target, weight, dtype(smoothing))
     per_row = [Out(np.full(rows, 7, dtype)) for _ in range(3)]
     head = (memory, ld, target, 1, rows, n, weight, -100, smoothing, *per_row[:2])
-    loss, row_weight, e, sums = Call("cross_entropy_rows", (*head, Out(np.full_like(memory, 7)), ld, per_row[2])).run(isa, dtype)
+    loss, row_weight, e, sums = Call("cross_entropy_rows", (*head, Out(np.full_like(memory, 7)), ld, per_row[2])).run(
+        isa, dtype
+    )
     eps = float(np.finfo(dtype).eps)
     spread = float(np.abs(x - x.max(1, keepdims=True)).max())
     assert (np.abs(loss - want) <= eps * (8 * np.abs(want) + 4 + spread)).all()
@@ -264,7 +275,7 @@ def test_targets_are_checked(isa: str, dtype: Any) -> None:
     assert Call("target_check", (np.array([most]), 1, 1, 3, most)).run(isa, dtype)[0] == -1
 
 
-# --- optimizers -----------------------------------------------------------------------------------------------------------
+# --- optimizers -----------------------------------------------------------------------------------------------------
 
 
 @each
@@ -272,7 +283,9 @@ def test_targets_are_checked(isa: str, dtype: Any) -> None:
 @pytest.mark.parametrize("nesterov", [0, 1])
 @pytest.mark.parametrize("maximize", [0, 1])
 @pytest.mark.parametrize(("dampening", "decay"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.1)])
-def test_sgd(isa: str, dtype: Any, momentum: float, nesterov: int, maximize: int, dampening: float, decay: float) -> None:
+def test_sgd(
+    isa: str, dtype: Any, momentum: float, nesterov: int, maximize: int, dampening: float, decay: float
+) -> None:
     for n in (1, 7, 100):
         rng = np.random.default_rng(n)
         p = rng.standard_normal(n).astype(dtype)

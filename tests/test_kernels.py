@@ -38,7 +38,14 @@ BINARY = {
     "sigmoid_bwd": lambda dy, y: dy * (1 - y) * y,
     "relu_bwd": lambda dy, y: np.where(y <= 0, 0, dy),
 }
-COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+COMPARE = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
 ROUNDINGS = {  # of the result, in half units of the last place; what is not here rounds once, or not at all
     "exp": 4, "log": 4, "tanh": 4, "sigmoid": 4, "pow": 4, "tanh_bwd": 6, "sigmoid_bwd": 6,
 }  # fmt: skip
@@ -107,7 +114,9 @@ def test_binary(isa: str, dtype: Any, kind: str, name: str) -> None:
             wide = (a.astype(np.float64), b.astype(np.float64))
             want = BINARY[name](*wide)
             keep = np.ones(a.size, bool)
-            if name.endswith("_bwd") and name != "relu_bwd":  # y is a tanh or a sigmoid, and (1 - y y) cancels elsewhere
+            if (
+                name.endswith("_bwd") and name != "relu_bwd"
+            ):  # y is a tanh or a sigmoid, and (1 - y y) cancels elsewhere
                 keep = np.abs(wide[1]) <= 1
             assert_close(got[keep], want[keep], name)
 
@@ -115,9 +124,10 @@ def test_binary(isa: str, dtype: Any, kind: str, name: str) -> None:
 @each
 def test_signs_of_zero(isa: str, dtype: Any) -> None:
     zeros = np.array([0.0, -0.0], dtype)
-    for name, want in (("copy", [0, 1]), ("neg", [1, 0]), ("abs", [0, 0]), ("square", [0, 0]), ("sqrt", [0, 1]), ("relu", [0, 1]),
-                       ("tanh", [0, 1])):  # fmt: skip
-        assert np.signbit(unary(isa, dtype, name, zeros)).tolist() == [bool(s) for s in want], name
+    keep, turn, drop = [False, True], [True, False], [False, False]
+    signs = {"copy": keep, "neg": turn, "abs": drop, "square": drop, "sqrt": keep, "relu": keep, "tanh": keep}
+    for name, want in signs.items():
+        assert np.signbit(unary(isa, dtype, name, zeros)).tolist() == want, name
     other = np.ascontiguousarray(zeros[::-1])
     for name in ("maximum", "minimum"):  # PyTorch takes the second of equal elements
         assert np.signbit(binary(isa, dtype, "binary", name, zeros, other)).tolist() == [True, False]
@@ -131,11 +141,17 @@ def test_position_and_length_do_not_matter(isa: str, dtype: Any) -> None:
     """Each special value at each position of 1 to 3 vectors gives the bits that it gives alone."""
     with np.errstate(all="ignore"):
         special = np.array(SPECIAL, dtype)
-    calls = [("unary", name) for name in UNARY] + [(kind, n) for kind in ("binary", "compare") for n in (BINARY if kind == "binary" else COMPARE)]
+    calls = [("unary", name) for name in UNARY] + [
+        (kind, n) for kind in ("binary", "compare") for n in (BINARY if kind == "binary" else COMPARE)
+    ]
     for kind, name in calls:
 
         def apply(x: Array, kind: str = kind, name: str = name) -> Array:
-            return unary(isa, dtype, name, x) if kind == "unary" else binary(isa, dtype, kind, name, x, np.full_like(x, 0.5))
+            return (
+                unary(isa, dtype, name, x)
+                if kind == "unary"
+                else binary(isa, dtype, kind, name, x, np.full_like(x, 0.5))
+            )
 
         alone = np.concatenate([apply(special[i : i + 1].copy()) for i in range(special.size)])
         for n in range(1, 3 * lanes(isa, dtype) + 2):
@@ -168,7 +184,9 @@ def test_strides_do_not_matter(isa: str, dtype: Any, n: int) -> None:
         (memory_a, va), (memory_b, vb), (memory_c, vc) = spread(a, sa), spread(b, sb), spread(np.zeros(n, dtype), sc)
         bytes_c, mask = np.zeros(memory_c.size, np.uint8), (va > 1).astype(np.uint8)
         va0, vb0 = (np.ascontiguousarray(v) for v in (va, vb))
-        at_a, at_b, at_c = (m.ctypes.data + (m.size - 1) * size * (s < 0) for m, s in ((memory_a, sa), (memory_b, sb), (memory_c, sc)))
+        at_a, at_b, at_c = (
+            m.ctypes.data + (m.size - 1) * size * (s < 0) for m, s in ((memory_a, sa), (memory_b, sb), (memory_c, sc))
+        )
         want = np.empty(n, dtype)
         for name in ("binary.add", "binary.tanh_bwd", "binary.pow", "add_scaled", "where", "unary.exp", "clamp"):
             middle: tuple[Any, ...] = {"add_scaled": (-0.7,), "clamp": (0.5, 1.5)}.get(name, ())

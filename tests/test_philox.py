@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The random number kernels: Philox's published vectors, the laws, independence of threads, of cuts and of the platform."""
+"""The random number kernels: Philox's published vectors, the laws, the same bits for any threads, cut and platform."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ def test_same_numbers_everywhere() -> None:
         found[f"normal {np.dtype(dtype)}"] = normal(1001, dtype, 3, 1, 2)
     found["integers"] = integers(1001, -(2**62), 2**62 + 2**61, 3)
     found["permutation"] = random.philox_permutation(1001, KEY, 3)[0].array
-    digests = {name: hashlib.sha256(a.astype(a.dtype.newbyteorder("<")).tobytes()).hexdigest()[:16] for name, a in found.items()}
+    digests = {
+        name: hashlib.sha256(a.astype(a.dtype.newbyteorder("<")).tobytes()).hexdigest()[:16]
+        for name, a in found.items()
+    }
     assert digests == EXPECTED
 
 
@@ -93,7 +96,7 @@ def test_words_are_used_as_stated() -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("draw", [uniform, normal])
 def test_cuts_and_counters(draw: Any, dtype: Any) -> None:
-    """A longer call begins with a shorter one, and a later offset continues it; the number of counters used is returned."""
+    """A longer call begins with a shorter one, a later offset continues it; the number of counters used is returned."""
     per_counter = 4 if dtype == np.float32 else 2
     whole = draw(1000, dtype)
     for n in (0, 1, 2, 3, 5, 127, 128, 129, 257):
@@ -102,7 +105,9 @@ def test_cuts_and_counters(draw: Any, dtype: Any) -> None:
         used = (random.philox_uniform if draw is uniform else random.philox_normal)(wrap(out), KEY, 0, 0, 1)
         assert used == -(-n // per_counter)
     assert draw(500, dtype, 100).tobytes() == whole[100 * per_counter :][:500].tobytes()
-    assert draw(8, dtype, 2**64 - 1)[per_counter:].tobytes() == draw(8, dtype, 0)[: 8 - per_counter].tobytes(), "offsets wrap"
+    assert draw(8, dtype, 2**64 - 1)[per_counter:].tobytes() == draw(8, dtype, 0)[: 8 - per_counter].tobytes(), (
+        "offsets wrap"
+    )
 
 
 def test_threads_do_not_matter(threads: None) -> None:
@@ -111,14 +116,25 @@ def test_threads_do_not_matter(threads: None) -> None:
         kernels.set_num_threads(n_threads)
         mask = np.empty(N, bool)
         random.philox_mask(wrap(mask), KEY, 1, 0.3)
-        parts = [uniform(N, np.float32), uniform(N, np.float64), normal(N, np.float32), normal(N, np.float64), integers(N, 0, 10), mask]
+        parts = [
+            uniform(N, np.float32),
+            uniform(N, np.float64),
+            normal(N, np.float32),
+            normal(N, np.float64),
+            integers(N, 0, 10),
+            mask,
+        ]
         results.append([part.tobytes() for part in parts])
     assert results[0] == results[1] == results[2]
 
 
 def test_strided_outputs() -> None:
     want = uniform(12, np.float32).reshape(3, 4)
-    for out in (np.empty((4, 3), np.float32).T, np.empty((3, 8), np.float32)[:, ::2], np.empty((3, 4), np.float32)[:, ::-1]):
+    for out in (
+        np.empty((4, 3), np.float32).T,
+        np.empty((3, 8), np.float32)[:, ::2],
+        np.empty((3, 4), np.float32)[:, ::-1],
+    ):
         random.philox_uniform(wrap(out), KEY, 0, 0, 1)
         assert np.array_equal(out, want)
 
@@ -163,7 +179,11 @@ def test_normal_is_accurate() -> None:
 def test_integers_law() -> None:
     for low, high in ((0, 10), (-3, 4), (5, 6), (0, 3)):
         x = integers(N, low, high)
-        assert stats.chisquare(np.bincount(x - low, minlength=high - low)).pvalue > 1e-3 if high - low > 1 else (x == low).all()
+        assert (
+            stats.chisquare(np.bincount(x - low, minlength=high - low)).pvalue > 1e-3
+            if high - low > 1
+            else (x == low).all()
+        )
     least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     assert stats.kstest(integers(N, least, most) / 2.0**64 + 0.5, "uniform").pvalue > 1e-3
     uneven = integers(N, least, least + 3 * 2**62)  # a quarter of the draws is rejected: a third each without bias
@@ -191,7 +211,11 @@ def test_permutation_law() -> None:
 
 def test_keys_and_offsets_are_independent() -> None:
     base = uniform(N, np.float64)
-    for other in (uniform(N, np.float64, key=KEY + 1), uniform(N, np.float64, key=KEY ^ 1 << 63), uniform(N, np.float64, N)):
+    for other in (
+        uniform(N, np.float64, key=KEY + 1),
+        uniform(N, np.float64, key=KEY ^ 1 << 63),
+        uniform(N, np.float64, N),
+    ):
         assert abs(np.corrcoef(base, other)[0, 1]) < 5 / N**0.5
     assert abs(np.corrcoef(base[:-1], base[1:])[0, 1]) < 5 / N**0.5
 

@@ -33,7 +33,7 @@ def exact(name: str, x: Array) -> Array:
 
 
 def ulp_errors(got: Array, want: Array) -> Array:
-    """|got - want| in units in the last place of `want`, subnormal spacing included; inf where NaN, Inf or -0 differ."""
+    """|got - want| in units in the last place of `want`, also of subnormals; inf where NaN, Inf or -0 differ."""
     info = np.finfo(got.dtype)
     with np.errstate(all="ignore"):
         nearest = want.astype(got.dtype)
@@ -50,7 +50,9 @@ def check(isa: str, name: str, x: Array, wide: Any) -> None:
     with np.errstate(invalid="ignore"):  # signalling NaN among the bit patterns
         error = ulp_errors(apply(isa, name, x), exact(name, x.astype(wide)))
     worst = int(error.argmax())
-    assert error[worst] <= MAX_ULP[name], f"{isa} {name}({x[worst].hex() if x.itemsize == 8 else x[worst]!r}): {error[worst]} ULP"
+    assert error[worst] <= MAX_ULP[name], (
+        f"{isa} {name}({x[worst].hex() if x.itemsize == 8 else x[worst]!r}): {error[worst]} ULP"
+    )
 
 
 @each_isa
@@ -97,7 +99,10 @@ def test_ends(isa: str, dtype: Any) -> None:
     table = {
         "exp": ([inf, -inf, nan, 0.0, -0.0, 1e9, -1e9], [inf, 0.0, nan, 1.0, 1.0, inf, 0.0]),
         "log": ([inf, -inf, nan, 0.0, -0.0, -1.0, 1.0, -smallest], [inf, nan, nan, -inf, -inf, nan, 0.0, nan]),
-        "tanh": ([inf, -inf, nan, 0.0, -0.0, 1e9, smallest, -smallest], [1.0, -1.0, nan, 0.0, -0.0, 1.0, smallest, -smallest]),
+        "tanh": (
+            [inf, -inf, nan, 0.0, -0.0, 1e9, smallest, -smallest],
+            [1.0, -1.0, nan, 0.0, -0.0, 1.0, smallest, -smallest],
+        ),
         "sigmoid": ([inf, -inf, nan, 0.0, -0.0, 1e9, -1e9], [1.0, 0.0, nan, 0.5, 0.5, 1.0, 0.0]),
     }
     for name, (x, want) in table.items():
