@@ -9,6 +9,7 @@ import numpy as np
 
 from pydl import ops
 from pydl._core import dtypes, tape
+from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase, is_grad_enabled
 from pydl._data import as_array, new_shape
 
@@ -70,6 +71,10 @@ class Conversions:
             raise ValueError(f"__array__: a copy is needed to convert {a.dtype} to {wanted}, but copy=False was given")
         return a.astype(wanted, copy=bool(copy))
 
+    def __array_wrap__(self: Any, array: Array, context: Any = None, return_scalar: Any = False) -> Any:
+        """NumPy's functions of a tensor give tensors, where there is such an element type."""
+        return array if array.dtype.kind not in "fiub" else tape.wrap(array)
+
     def __dlpack__(self: Any, **options: Any) -> Any:
         if self.requires_grad:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
@@ -83,7 +88,7 @@ class Conversions:
     def item(self: Any) -> Any:
         """The only element as a Python number. Errors: RuntimeError unless there is one. Source: torch.Tensor.item."""
         if self.array.size != 1:
-            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
+            raise ShapeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
         return self.array.item()
 
     def tolist(self: Any) -> Any:

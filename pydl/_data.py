@@ -35,9 +35,10 @@ def _check_numbers(a: Array, data: Any) -> None:
     """Raises for what NumPy makes of things that are no numbers."""
     leaf = _first_leaf(data)
     if a.dtype.kind in "US":
-        raise TypeError(f"tensor: invalid data type {type(leaf).__name__!r}")
+        error = TypeError if a.ndim == 0 else ValueError
+        raise error(f"tensor: invalid data type {type(leaf).__name__!r}")
     if isinstance(leaf, int) and a.dtype.kind in "uO":
-        raise RuntimeError("tensor: an integer does not fit into int64")
+        raise ValueError("tensor: an integer does not fit into int64")
     if a.dtype.kind == "O":
         raise RuntimeError(f"tensor: Could not infer dtype of {type(leaf).__name__}")
 
@@ -59,10 +60,9 @@ def as_array(data: Any, np_dtype: np.dtype[Any] | None = None) -> Array:
         except ValueError as error:
             raise ValueError(f"tensor: the nested lists do not form a box: {error}") from None
         except OverflowError:
-            raise RuntimeError("tensor: an integer does not fit into int64") from None
+            raise ValueError("tensor: an integer does not fit into int64") from None
         _check_numbers(a, data)
-        typed = isinstance(leaf, (np.generic, np.ndarray, TensorBase)) and not isinstance(leaf, float)
-        if a.dtype.kind == "f" and not typed and np_dtype is None:
+        if a.dtype.kind == "f" and np_dtype is None and not isinstance(leaf, (np.generic, np.ndarray, TensorBase)):
             a = a.astype(dtypes.default_np())
         dtypes.from_np(a.dtype)
     if np_dtype is None or a.dtype == np_dtype:

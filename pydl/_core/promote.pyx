@@ -22,20 +22,22 @@ cdef TensorBase number(double value, int typenum):
     return t
 
 
-cdef inline bint is_number(object v):
-    return isinstance(v, (float, int, np.generic))
+cdef inline bint is_operand(object v):
+    return isinstance(v, (float, int, np.generic, np.ndarray))
 
 
 cdef tuple describe(object v):
     """(NumPy type, number of dimensions, whether it is a number) for the promotion rules."""
     if isinstance(v, TensorBase):
         return (<object>(<TensorBase>v).a).dtype, cnp.PyArray_NDIM((<TensorBase>v).a), False
+    if isinstance(v, np.ndarray):
+        return v.dtype, v.ndim, False
     return type(v), 0, True
 
 
 cdef object promoted(object a, object b, bint to_float):
-    """The NumPy type that an operation on a and b is done in; None if one is neither a tensor nor a number."""
-    if not (isinstance(a, TensorBase) or is_number(a)) or not (isinstance(b, TensorBase) or is_number(b)):
+    """The NumPy type that an operation on a and b is done in; None if one is neither a tensor nor an array nor a number."""
+    if not (isinstance(a, TensorBase) or is_operand(a)) or not (isinstance(b, TensorBase) or is_operand(b)):
         return None
     return dtypes.promote_binary(*describe(a), *describe(b), to_float)
 
@@ -43,7 +45,7 @@ cdef object promoted(object a, object b, bint to_float):
 cdef TensorBase as_tensor(object v, object np_dtype):
     if isinstance(v, TensorBase):
         return cast(<TensorBase>v, np_dtype.num)
-    return adopt(np.asarray(v, np_dtype))
+    return adopt(np.require(v, np_dtype, "A"))    # NumPy's arrays may lie at odd addresses
 
 
 cdef TensorBase cast(TensorBase x, int typenum):
