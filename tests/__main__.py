@@ -50,7 +50,7 @@ def lint(stubs: bool) -> bool:
     ]
     if stubs:
         names = [f"pydl._core.{p.stem}" for p in sorted((ROOT / "pydl" / "_core").glob("*.pyx"))]
-        results.append(python("stubtest", "mypy.stubtest", *names))
+        results.append(python("stubtest", "mypy.stubtest", "--mypy-config-file", "pyproject.toml", *names))
     return all(results)
 
 
