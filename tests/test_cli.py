@@ -220,6 +220,17 @@ def test_the_module_is_the_command(tmp_path):
     assert done.returncode == 2 and done.stderr.count("\n") == 1
 
 
+def test_a_reader_that_has_read_enough():
+    """`pydl bench | head -1`: no traceback."""
+    command = [sys.executable, "-m", "pydl", "bench", "--seconds", "0.001"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("pydl")
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(timeout=60) == 1
+    assert err == ""
+
+
 # ------------------------------------------------------------------------------------------------ info, bench
 
 

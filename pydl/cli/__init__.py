@@ -8,6 +8,7 @@ asked, with one line on stderr; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refusal as refusal:
         print(f"{refusal.prefix}: {refusal}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `pydl bench | head`: whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("\npydl: interrupted", file=sys.stderr)
         return 130

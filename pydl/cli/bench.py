@@ -21,7 +21,7 @@ from pydl.nn import functional as F
 
 __all__ = ["add"]
 
-ROUNDS = 7
+ROUND_S, MIN_ROUNDS = 1e-3, 7
 GEMM_SIZES = (64, 128, 256, 512, 1024)
 N_ELEMENTS = 1 << 20
 MLP_SIZES, MLP_BATCH = (784, 256, 128, 10), 64
@@ -84,19 +84,24 @@ def _line(row: Row, t_s: float, peak: float) -> str:
 
 
 def _median_s(call: Callable[[], object], seconds: float) -> float:
-    """Median time of a call in seconds, over rounds long enough for the clock."""
-    call()
-    start = time.perf_counter()
-    call()
-    once = max(time.perf_counter() - start, 1e-8)
-    n = max(1, int(seconds / ROUNDS / once))
-    rounds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        for _ in range(n):
-            call()
-        rounds.append((time.perf_counter() - start) / n)
+    """Median time of a call in seconds.
+
+    Rounds of about a millisecond: long for the clock, and short for the scheduler. On a busy machine most rounds then run
+    undisturbed, and with them the median.
+    """
+    once = min(_time_s(call, 1) for _ in range(3))
+    n = max(1, int(ROUND_S / once))
+    rounds, end = [], time.perf_counter() + seconds
+    while len(rounds) < MIN_ROUNDS or time.perf_counter() < end:
+        rounds.append(_time_s(call, n) / n)
     return statistics.median(rounds)
+
+
+def _time_s(call: Callable[[], object], n: int) -> float:
+    start = time.perf_counter()
+    for _ in range(n):
+        call()
+    return max(time.perf_counter() - start, 1e-8)
 
 
 def _peak(n_threads: int, seconds: float) -> float:
