@@ -86,7 +86,7 @@ def _line(row: Row, t_s: float, peak: float) -> str:
 def _median_s(call: Callable[[], object], seconds: float) -> float:
     """Median time of a call in seconds.
 
-    Rounds of about a millisecond: long for the clock, and short for the scheduler. On a busy machine most rounds then run
+    Rounds of about a millisecond: long for the clock, short for the scheduler. On a busy machine most rounds then run
     undisturbed, and with them the median.
     """
     once = min(_time_s(call, 1) for _ in range(3))
