@@ -172,6 +172,15 @@ def test_subset_and_weighted_samplers():
             data.WeightedRandomSampler(*args)
 
 
+def test_weighted_sampler_at_the_edges_of_the_unit_interval(monkeypatch):
+    """A draw of exactly 0, or one that rounds up to the whole sum, never picks an index of weight 0."""
+    from pydl.utils.data import sampler
+
+    for u in (0.0, 1.0):
+        monkeypatch.setattr(sampler, "rand", lambda n, u=u, **options: pydl.full((n,), u, dtype=pydl.float64))
+        assert list(data.WeightedRandomSampler([0.0, 1.0, 0.0], 2)) == [1, 1]
+
+
 def test_batch_sampler():
     s = data.BatchSampler(data.SequentialSampler(range(7)), 3, False)
     assert list(s) == [[0, 1, 2], [3, 4, 5], [6]] and len(s) == 3
@@ -250,6 +259,15 @@ def test_gathered_batches_with_samplers_and_negative_indices():
         lambda d: DataLoader(d, batch_sampler=data.BatchSampler(data.SequentialSampler(d), 2, True)),
     ):
         same(list(make(fast)), list(make(slow)))
+
+
+@pytest.mark.parametrize("index", [11, -12, 2**40])
+@pytest.mark.parametrize("kind", [TensorDataset, Plain])
+def test_indices_out_of_range(index, kind):
+    with pytest.raises(IndexError):
+        list(DataLoader(kind(*tensors()), 2, sampler=[0, index]))
+    with pytest.raises(IndexError):
+        list(DataLoader(data.Subset(kind(*tensors()), [0, index]), 2))
 
 
 def test_batches_do_not_share_memory_with_the_data():

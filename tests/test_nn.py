@@ -230,6 +230,16 @@ def test_walking_and_sharing():
     assert isinstance(net.fc1, nn.Identity)
 
 
+def test_a_shared_parameter_counts_once():
+    pair = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    pair[1].weight = pair[0].weight
+    assert [n for n, _ in pair.named_parameters()] == ["0.weight", "0.bias", "1.bias"]
+    assert len([n for n, _ in pair.named_parameters(remove_duplicate=False)]) == 4
+    assert list(pair.state_dict()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    other = copy.deepcopy(pair)
+    assert other[1].weight is other[0].weight
+
+
 def test_train_eval_apply_requires_grad_zero_grad():
     net = Net()
     assert net.training and net.eval() is net and not any(m.training for m in net.modules())

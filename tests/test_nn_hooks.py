@@ -52,6 +52,7 @@ def test_removing_hooks():
     handle.remove()
     handle.remove()
     assert m(pydl.tensor(1.0)).item() == 2 and m(pydl.tensor(1.0)).item() == 2
+    assert m._hooked is False  # calls go straight to forward again
     with m.register_forward_hook(lambda m, a, out: out + 1):
         assert m(pydl.tensor(1.0)).item() == 3
     assert m(pydl.tensor(1.0)).item() == 2
@@ -98,6 +99,10 @@ def test_hooks_that_always_run():
     ok.register_forward_hook(lambda m, a, out: log.append("once"), always_call=True)
     ok(1)
     assert log == [None, "once"]
+    ok.register_forward_hook(lambda m, a, out: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ok(1)
+    assert log == [None, "once", "once"]
     m.register_forward_hook(lambda m, a, out: 1 / 0, always_call=True)
     with pytest.warns(UserWarning, match="ZeroDivisionError"), pytest.raises(ValueError, match="no"):
         m(1)

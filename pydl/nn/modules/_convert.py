@@ -34,7 +34,6 @@ class ConvertMixin:
                 grad = param.grad
                 with autograd.no_grad():
                     new, new_grad = fn(param), None if grad is None else fn(grad)
-                param.grad = None  # a gradient has the dtype and shape of its parameter at every moment
                 param.data = new
                 if new_grad is not None:
                     param.grad = new_grad.requires_grad_(grad.requires_grad)

@@ -75,9 +75,8 @@ def clip_grads_with_norm_(
         >>> p.grad
         tensor([0.5000])
     """
-    factor = float(max_norm) / (total_norm.item() + 1e-6)
-    # One factor in any case: a NaN norm makes the gradients NaN instead of passing unseen.
-    factor = min(factor, 1.0) if factor == factor else factor
+    # In this order min keeps a NaN: a norm that is NaN makes the gradients NaN instead of passing unseen.
+    factor = min(float(max_norm) / (total_norm.item() + 1e-6), 1.0)
     with autograd.no_grad():
         for grad in _gradients(parameters):
             grad.mul_(factor)
