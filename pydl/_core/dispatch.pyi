@@ -27,7 +27,8 @@ class Op:
     differentiable: bool
     __name__: str
     __qualname__: str
-    __signature__: Signature
+    @property
+    def __signature__(self) -> Signature: ...
     def __init__(
         self,
         name: str,

@@ -187,6 +187,12 @@ cdef class Op:
     def __get__(self, instance, owner):
         return self if instance is None else BoundOp(self, instance)
 
+    @property
+    def __signature__(self):
+        """The public signature: that of check."""
+        import inspect    # not at import: it takes milliseconds
+        return inspect.signature(self.check)
+
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 

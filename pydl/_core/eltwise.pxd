@@ -7,7 +7,6 @@ cdef tuple UNARY_NAMES, BINARY_NAMES
 
 cdef TensorBase unary(int code, TensorBase x)
 cdef TensorBase unary_other(int code, TensorBase x)
-cdef object binary(int code, object a, object b)
 cdef TensorBase binary_float(int code, TensorBase a, TensorBase b)
 cdef object compare(int code, object a, object b)
 cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b)

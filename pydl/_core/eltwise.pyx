@@ -27,7 +27,6 @@ UNARY_NAMES = ("clone", "neg", "abs", "square", "reciprocal", "sqrt", "exp", "lo
 BINARY_NAMES = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "tanh_backward", "sigmoid_backward",
                            "threshold_backward")
 cdef tuple COMPARE_NAMES = ("eq", "ne", "lt", "le", "gt", "ge")
-cdef tuple NUMPY_BINARY = (np.add, np.subtract, np.multiply, np.true_divide, None, np.maximum, np.minimum)
 cdef tuple NUMPY_UNARY = (np.positive, np.negative, np.abs, np.square)
 cdef tuple NUMPY_COMPARE = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
 
@@ -65,9 +64,11 @@ cdef TensorBase unary(int code, TensorBase x):
 
 cdef TensorBase unary_other(int code, TensorBase x):
     """Integers: what stays integer is NumPy's work, the rest is done in the default type."""
+    if cnp.PyArray_TYPE(x.a) == cnp.NPY_BOOL and (code == PYDL_U_neg or code == PYDL_U_relu):
+        raise RuntimeError(f"{UNARY_NAMES[code]}: is not defined for bool tensors (~ and logical_not() invert)")
+    if cnp.PyArray_TYPE(x.a) == cnp.NPY_BOOL and code == PYDL_U_abs:
+        raise NotImplementedError("abs: is not defined for bool tensors")
     if code <= PYDL_U_square:
-        if code == PYDL_U_neg and cnp.PyArray_TYPE(x.a) == cnp.NPY_BOOL:
-            raise RuntimeError("neg: is not defined for bool tensors; use ~ or logical_not()")
         return adopt(np.asarray(NUMPY_UNARY[code](x.a)) if code else x.a.copy())
     if code == PYDL_U_relu:
         return adopt(np.asarray(np.maximum(x.a, x.a.dtype.type(0))))
@@ -148,60 +149,6 @@ cdef TensorBase binary_float(int code, TensorBase a, TensorBase b):
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record_binary(code, out, a, b)
     return out
-
-
-cdef object binary(int code, object a, object b):
-    cdef TensorBase x, y
-    if isinstance(a, TensorBase):
-        x = <TensorBase>a
-        if isinstance(b, TensorBase):
-            y = <TensorBase>b
-            if cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(y.a) and is_float(x):
-                return binary_float(code, x, y)
-        elif is_float(x) and (isinstance(b, float) or isinstance(b, int)):
-            if code == PYDL_B_pow:
-                return pow_number(x, <double>b)
-            return binary_float(code, x, number(<double>b, cnp.PyArray_TYPE(x.a)))
-    elif isinstance(b, TensorBase) and (isinstance(a, float) or isinstance(a, int)) and is_float(<TensorBase>b):
-        return binary_float(code, number(<double>a, cnp.PyArray_TYPE((<TensorBase>b).a)), <TensorBase>b)
-    return binary_mixed(code, a, b)
-
-
-cdef TensorBase pow_number(TensorBase x, double exponent):
-    if exponent == 2:
-        return unary(PYDL_U_square, x)
-    if exponent == 0.5:
-        return unary(PYDL_U_sqrt, x)
-    if exponent == -1:
-        return unary(PYDL_U_reciprocal, x)
-    return binary_float(PYDL_B_pow, x, number(exponent, cnp.PyArray_TYPE(x.a)))
-
-
-cdef object binary_mixed(int code, object a, object b):
-    cdef TensorBase x, y
-    cdef cnp.npy_intp shape[MAX_DIMS]
-    dtype = promoted(a, b, code == PYDL_B_div)
-    if dtype is None:
-        return NotImplemented
-    x = as_tensor(a, dtype)
-    y = as_tensor(b, dtype)
-    if dtype.kind == "f":
-        return binary_float(code, x, y)
-    broadcast_shape(BINARY_NAMES[code], (x.a, y.a), shape)
-    if dtype.kind == "b" and code == PYDL_B_sub:
-        raise RuntimeError("sub: subtraction of bool tensors is not supported; use ^ or logical_xor()")
-    if code == PYDL_B_pow:
-        if np.any(np.asarray(y.a) < 0) and not isinstance(b, TensorBase):
-            raise RuntimeError("pow: integers to negative integer powers are not allowed")
-        return adopt(np.asarray(integer_pow(x.a, y.a)))
-    return adopt(np.asarray(NUMPY_BINARY[code](x.a, y.a)))
-
-
-cdef object integer_pow(object base, object exponent):
-    """As PyTorch: a negative exponent gives 0, except for bases 1 and -1."""
-    result = np.power(base, np.maximum(exponent, 0))
-    unit = np.where(base == 1, 1, np.where(base == -1, np.where(exponent % 2 == 0, 1, -1), 0)).astype(result.dtype)
-    return np.where(exponent < 0, unit, result)
 
 
 cdef int record_binary(int code, TensorBase out, TensorBase a, TensorBase b) except -1:
@@ -407,5 +354,4 @@ cdef class ClampNode(Node):
 
 
 slots.unary = unary
-slots.binary = binary
 slots.compare = compare

@@ -7,7 +7,7 @@ Where an operand is broadcast, its gradient is summed over the broadcast dimensi
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core cimport eltwise, inplace, linalg, promote, shape, sums
+from pydl._core cimport arithmetic, eltwise, inplace, linalg, promote, shape, sums
 from pydl._core.kernels cimport *
 from pydl._core.tape cimport TensorBase, is_float
 
@@ -206,14 +206,14 @@ def add(input, other, *, alpha=1):
         tensor([4., 3.])
     """
     if alpha != 1:
-        other = result(eltwise.binary(PYDL_B_mul, other, alpha), "add", other, alpha) if isinstance(other, TensorBase) else other * alpha
-    return result(eltwise.binary(PYDL_B_add, input, other), "add", input, other)
+        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "add", other, alpha) if isinstance(other, TensorBase) else other * alpha
+    return result(arithmetic.binary(PYDL_B_add, input, other), "add", input, other)
 
 
 def add_(input, other, *, alpha=1):
     """add in place: input is overwritten with the result. Source: torch.Tensor.add_."""
     if alpha != 1:
-        other = result(eltwise.binary(PYDL_B_mul, other, alpha), "add_", other, alpha) if isinstance(other, TensorBase) else other * alpha
+        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "add_", other, alpha) if isinstance(other, TensorBase) else other * alpha
     return inplace.binary_(PYDL_B_add, tensor_arg(input, "add_", "input"), other)
 
 
@@ -226,14 +226,14 @@ def sub(input, other, *, alpha=1):
         tensor([2., 1.])
     """
     if alpha != 1:
-        other = result(eltwise.binary(PYDL_B_mul, other, alpha), "sub", other, alpha) if isinstance(other, TensorBase) else other * alpha
-    return result(eltwise.binary(PYDL_B_sub, input, other), "sub", input, other)
+        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "sub", other, alpha) if isinstance(other, TensorBase) else other * alpha
+    return result(arithmetic.binary(PYDL_B_sub, input, other), "sub", input, other)
 
 
 def sub_(input, other, *, alpha=1):
     """sub in place: input is overwritten with the result. Source: torch.Tensor.sub_."""
     if alpha != 1:
-        other = result(eltwise.binary(PYDL_B_mul, other, alpha), "sub_", other, alpha) if isinstance(other, TensorBase) else other * alpha
+        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "sub_", other, alpha) if isinstance(other, TensorBase) else other * alpha
     return inplace.binary_(PYDL_B_sub, tensor_arg(input, "sub_", "input"), other)
 
 
@@ -245,7 +245,7 @@ def mul(input, other):
         >>> pydl.mul(pydl.tensor([3., 2.]), 2)
         tensor([6., 4.])
     """
-    return result(eltwise.binary(PYDL_B_mul, input, other), "mul", input, other)
+    return result(arithmetic.binary(PYDL_B_mul, input, other), "mul", input, other)
 
 
 def mul_(input, other):
@@ -267,7 +267,7 @@ def div(input, other, *, rounding_mode=None):
     """
     if rounding_mode is not None:
         return divide_rounded(input, other, rounding_mode)
-    return result(eltwise.binary(PYDL_B_div, input, other), "div", input, other)
+    return result(arithmetic.binary(PYDL_B_div, input, other), "div", input, other)
 
 
 def div_(input, other):
@@ -285,7 +285,7 @@ def pow(input, exponent):
         >>> pydl.pow(pydl.tensor([3., 2.]), 2)
         tensor([9., 4.])
     """
-    return result(eltwise.binary(PYDL_B_pow, input, exponent), "pow", input, exponent)
+    return result(arithmetic.binary(PYDL_B_pow, input, exponent), "pow", input, exponent)
 
 
 def pow_(input, exponent):
@@ -301,7 +301,7 @@ def maximum(input, other):
         >>> pydl.maximum(pydl.tensor([3., 1.]), pydl.tensor([2., 2.]))
         tensor([3., 2.])
     """
-    return result(eltwise.binary(PYDL_B_maximum, tensor_arg(input, "maximum", "input"), tensor_arg(other, "maximum", "other")), "maximum", input, other)
+    return result(arithmetic.binary(PYDL_B_maximum, tensor_arg(input, "maximum", "input"), tensor_arg(other, "maximum", "other")), "maximum", input, other)
 
 
 def minimum(input, other):
@@ -312,7 +312,7 @@ def minimum(input, other):
         >>> pydl.minimum(pydl.tensor([3., 1.]), pydl.tensor([2., 2.]))
         tensor([2., 1.])
     """
-    return result(eltwise.binary(PYDL_B_minimum, tensor_arg(input, "minimum", "input"), tensor_arg(other, "minimum", "other")), "minimum", input, other)
+    return result(arithmetic.binary(PYDL_B_minimum, tensor_arg(input, "minimum", "input"), tensor_arg(other, "minimum", "other")), "minimum", input, other)
 
 
 def tanh_backward(grad_output, output):
@@ -323,7 +323,7 @@ def tanh_backward(grad_output, output):
         >>> pydl.ops.tanh_backward(pydl.tensor([2.]), pydl.tensor([0.5]))
         tensor([1.5000])
     """
-    return result(eltwise.binary(PYDL_B_tanh_bwd, tensor_arg(grad_output, "tanh_backward", "grad_output"), tensor_arg(output, "tanh_backward", "output")), "tanh_backward", grad_output, output)
+    return result(arithmetic.binary(PYDL_B_tanh_bwd, tensor_arg(grad_output, "tanh_backward", "grad_output"), tensor_arg(output, "tanh_backward", "output")), "tanh_backward", grad_output, output)
 
 
 def sigmoid_backward(grad_output, output):
@@ -334,7 +334,7 @@ def sigmoid_backward(grad_output, output):
         >>> pydl.ops.sigmoid_backward(pydl.tensor([2.]), pydl.tensor([0.5]))
         tensor([0.5000])
     """
-    return result(eltwise.binary(PYDL_B_sigmoid_bwd, tensor_arg(grad_output, "sigmoid_backward", "grad_output"), tensor_arg(output, "sigmoid_backward", "output")), "sigmoid_backward", grad_output, output)
+    return result(arithmetic.binary(PYDL_B_sigmoid_bwd, tensor_arg(grad_output, "sigmoid_backward", "grad_output"), tensor_arg(output, "sigmoid_backward", "output")), "sigmoid_backward", grad_output, output)
 
 
 def threshold_backward(grad_output, output):
@@ -345,7 +345,7 @@ def threshold_backward(grad_output, output):
         >>> pydl.ops.threshold_backward(pydl.tensor([2., 2.]), pydl.tensor([1., 0.]))
         tensor([2., 0.])
     """
-    return result(eltwise.binary(PYDL_B_relu_bwd, tensor_arg(grad_output, "threshold_backward", "grad_output"), tensor_arg(output, "threshold_backward", "output")), "threshold_backward", grad_output, output)
+    return result(arithmetic.binary(PYDL_B_relu_bwd, tensor_arg(grad_output, "threshold_backward", "grad_output"), tensor_arg(output, "threshold_backward", "output")), "threshold_backward", grad_output, output)
 
 
 cdef object divide_rounded(object a, object b, str mode):
@@ -483,7 +483,7 @@ def clamp(input, min=None, max=None):
         out = x
         for bound, code in ((min, PYDL_B_maximum), (max, PYDL_B_minimum)):
             if bound is not None:
-                out = result(eltwise.binary(code, out, bound), "clamp", out, bound)
+                out = result(arithmetic.binary(code, out, bound), "clamp", out, bound)
         return out
     if is_float(x):
         return eltwise.clamp_numbers(x, -np.inf if min is None else min, np.inf if max is None else max)

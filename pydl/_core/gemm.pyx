@@ -14,19 +14,11 @@ Except for dot and sum every path adds the products of one element in the same o
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
-import numpy as np
-
-cimport numpy as cnp
-
-from pydl._core.errors import ShapeError
-from pydl._core.gemm_check import check_output, operand
 
 from pydl._core.kernels cimport (
     PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, PYDL_GEMM_RELU, PYDL_U_copy, RELEASE_GIL_NS, enter_kernel, leave_kernel,
     pydl_kernels, table, threads_for, tick, tock)
 from pydl._core.storage cimport scratch, scratch_free
-
-cnp.import_array()
 
 cdef enum Path:
     AUTO, DIRECT, PACK_B, PACK_AB, SWAPPED, DOT, SUM
@@ -40,7 +32,7 @@ cdef enum:
     DIRECT_BYTES = 16384         # B up to this size is read in place: half of L1
     SWAP_ROWS = 192              # rows of A up to which x·Wᵀ is computed as Cᵀ
     SWAP_K = 65536               # bounds the packed A of the swapped path
-    FLAT_BYTES = 524288          # chunk of A up to which every panel of B meets all rows: half of L2
+    FLAT_BYTES = 262144          # chunk of A up to which every panel of B meets all rows: half of a small L2
     FLAT_PANELS = 4              # that many are packed together: B is then read four lines a row
     PACK_A_BYTES = 262144        # A from this size on is packed: it leaves L2
     LINE = 64
@@ -385,77 +377,24 @@ cdef int gemm(int f64, ptrdiff_t n_batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
     return 0
 
 
-def gemm_array(a, b, out=None, bias=None, relu=False, threads=0, accumulate=False, path="auto"):
-    """out = relu(out + a·b + bias) on ndarrays, in the kernels alone: for tests and benchmarks.
+def product_at(bint f64, sizes, a, b, c, size_t bias, int flags, int threads, str path):
+    """gemm on a named path, for gemm_array: addresses and strides as numbers that the caller vouches for.
 
-    Shapes: a (m, k) or (B, m, k), b (k, n) or (B, k, n), out (m, n) or (B, m, n), bias (n,); float32 or float64, any strides;
-    out with contiguous rows. `threads` 0 = as many as pay; `path` forces one of PATHS.
-    Errors: TypeError for other dtypes, ShapeError for shapes that do not fit, ValueError for an `out` that cannot be written or
-    overlaps an input, or a `path` that these operands cannot take.
+    sizes (n_batch, m, n, k); a and b (address, batch stride in bytes, row stride, column stride); c (address, batch, row).
     """
     cdef Product p
     cdef Batch batch
-    if not isinstance(a, np.ndarray):
-        raise TypeError(f"gemm: a must be an ndarray, not {type(a).__name__}")
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= 1024:
-        raise ValueError(f"gemm: threads must be between 0 and 1024, not {threads!r}")
-    dtype = a.dtype
-    a3, b3 = operand(a, "a", dtype, 3), operand(b, "b", dtype, 3)
-    items_a, m, k = a3.shape
-    items_b, k_b, n = b3.shape
-    n_batch = items_a if items_b == 1 else items_b
-    if k != k_b or items_a not in (1, n_batch):
-        raise ShapeError(f"gemm: a {a.shape} and b {b.shape} do not fit")
-    shape = ((n_batch,) if a.ndim == 3 or b.ndim == 3 else ()) + (m, n)
-    vector = None if bias is None else np.ascontiguousarray(operand(bias, "bias", dtype, 1))
-    if vector is not None and vector.shape[0] != n:
-        raise ShapeError(f"gemm: bias {vector.shape} must have {n} elements")
-    if out is None:
-        if accumulate:
-            raise ValueError("gemm: accumulate needs out")
-        out = np.empty(shape, dtype.newbyteorder("="))
-    else:
-        check_output(out, shape, dtype, (a3, b3) if vector is None else (a3, b3, vector))
-    _fill(&p, &batch, a3, b3, out, vector)
-    p.flags = (PYDL_GEMM_ACCUMULATE if accumulate else 0) | (PYDL_GEMM_RELU if relu else 0)
-    p.path = _forced(&p, path)
+    cdef size_t address
+    p.t = table(f64)
+    p.size = 8 if f64 else 4
+    batch.n, p.m, p.n, p.k = sizes
+    address, batch.a, p.a_row, p.a_col = a
+    p.a = <const char*>address
+    address, batch.b, p.b_row, p.b_col = b
+    p.b = <const char*>address
+    address, batch.c, p.c_row = c
+    p.c = <char*>address
+    p.bias = <const char*>bias
+    p.flags = flags & (PYDL_GEMM_ACCUMULATE | PYDL_GEMM_RELU)
+    p.path = PATHS[path]
     product(&p, &batch, threads)
-    return out
-
-
-cdef void _fill(Product* p, Batch* batch, cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, object bias):
-    """Pointers, sizes and strides of checked operands; a batch of one repeats."""
-    cdef ptrdiff_t size = a.itemsize
-    cdef int d = out.ndim
-    p.t = table(size == 8)
-    p.size = size
-    p.m, p.k, p.n = a.shape[1], a.shape[2], b.shape[2]
-    p.a, p.a_row, p.a_col = <const char*>cnp.PyArray_DATA(a), a.strides[1] // size, a.strides[2] // size
-    p.b, p.b_row, p.b_col = <const char*>cnp.PyArray_DATA(b), b.strides[1] // size, b.strides[2] // size
-    p.c, p.c_row = <char*>cnp.PyArray_DATA(out), out.strides[d - 2] // size
-    p.bias = NULL
-    if bias is not None:
-        p.bias = <const char*>cnp.PyArray_DATA(<cnp.ndarray>bias)
-    batch.n = max(a.shape[0], b.shape[0]) if a.shape[0] and b.shape[0] else 0
-    batch.a = a.strides[0] if a.shape[0] > 1 else 0
-    batch.b = b.strides[0] if b.shape[0] > 1 else 0
-    batch.c = out.strides[0] if d == 3 else 0
-
-
-cdef int _forced(const Product* p, str path) except -1:
-    """The number of a path, or ValueError where it cannot compute this product."""
-    cdef int number = PATHS.get(path, -1)
-    if number < 0:
-        raise ValueError(f"gemm: path must be one of {sorted(PATHS)}, not {path!r}")
-    cdef bint possible = True
-    if number == DIRECT:
-        possible = p.b_col == 1 or p.n == 1
-    elif number == SWAPPED:
-        possible = p.k <= SWAP_K
-    elif number == DOT:
-        possible = (p.n == 1 and p.a_col == 1) or (p.m == 1 and p.n > 1 and p.b_row == 1)
-    elif number == SUM:
-        possible = (p.n == 1 and p.a_row == 1) or (p.m == 1 and p.n > 1 and p.b_col == 1)
-    if not possible:
-        raise ValueError(f"gemm: the path {path!r} cannot read operands with these strides")
-    return number

@@ -7,8 +7,9 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.eltwise cimport (
-    BINARY_NAMES, UNARY_NAMES, binary, clone, fit, record_binary, record_unary, shape_if_other, unary_other,
+    BINARY_NAMES, UNARY_NAMES, clone, fit, record_binary, record_unary, shape_if_other, unary_other,
 )
+from pydl._core.arithmetic cimport binary
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, broadcast_shape, same_shape
 from pydl._core.promote cimport as_tensor, cast, promoted

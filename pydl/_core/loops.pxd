@@ -36,6 +36,8 @@ cdef enum:
 # out[i] = fn(x[i]) and out[i] = fn(a[i], b[i]), operands broadcast to the shape of out, threaded where that pays.
 cdef int apply1(void* fn, TensorBase out, TensorBase x, int picoseconds) except -1
 cdef int apply2(void* fn, TensorBase out, TensorBase a, TensorBase b, int picoseconds) except -1
+# out[i] = fn(x[i], value), or fn(value, x[i]) if swapped
+cdef int apply_number(void* fn, TensorBase out, TensorBase x, double value, bint swapped) except -1
 cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1
 cdef int apply_clamp(void* fn, TensorBase out, TensorBase x, double lo, double hi) except -1
 

@@ -206,6 +206,36 @@ cdef int apply2(void* fn, TensorBase out, TensorBase a, TensorBase b, int picose
     return 0
 
 
+cdef int apply_number(void* fn, TensorBase out, TensorBase x, double value, bint swapped) except -1:
+    cdef Loop p
+    cdef ptrdiff_t size[4]
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(out.a)
+    cdef float single = <float>value
+    cdef void* operand = <void*>&value if cnp.PyArray_ITEMSIZE(x.a) == 8 else <void*>&single
+    cdef int i_x = 2 if swapped else 1, i_number = 1 if swapped else 2, d
+    cdef int64_t start
+    if n == 0:
+        return 0
+    if n < CHUNK and is_contiguous(x):
+        start = tick()
+        if swapped:
+            (<pydl_binary_fn*>fn)(operand, 0, cnp.PyArray_DATA(x.a), 1, cnp.PyArray_DATA(out.a), 1, n)
+        else:
+            (<pydl_binary_fn*>fn)(cnp.PyArray_DATA(x.a), 1, operand, 0, cnp.PyArray_DATA(out.a), 1, n)
+        tock(start)
+        return 0
+    loop_init(&p, 3, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
+    loop_operand(&p, 0, out.a, p.ndim)
+    loop_operand(&p, i_x, x.a, p.ndim)
+    p.data[i_number] = <char*>operand
+    for d in range(p.ndim):
+        p.strides[i_number][d] = 0
+    loop_merge(&p)
+    size[0] = size[1] = size[2] = cnp.PyArray_ITEMSIZE(out.a)
+    run_loop(2, fn, &p, size, PICOSECONDS_PLAIN)
+    return 0
+
+
 cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1:
     """out[i] = mask[i] ? a[i] : b[i]; all broadcast to the shape of out."""
     cdef Loop p

@@ -31,9 +31,10 @@ cdef double NS_PER_ELEMENT = 0.15
 
 
 cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks):
+    """Depends on the shape alone, so that the strides of the input do not change the order of the additions."""
     cdef int d, ndim = cnp.PyArray_NDIM(a), first = ndim, last = -1
     cdef bint reduced[MAX_DIMS]
-    cdef bint together = cnp.PyArray_IS_C_CONTIGUOUS(a)
+    cdef bint together = True
     for d in range(ndim):
         reduced[d] = False
     for d in dims:
@@ -41,26 +42,19 @@ cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks):
         if cnp.PyArray_DIMS(a)[d] != 1:
             first = min(first, d)
             last = max(last, d)
-    blocks.outer = blocks.n = blocks.inner = 1
     for d in range(first, last + 1):
         together = together and (reduced[d] or cnp.PyArray_DIMS(a)[d] == 1)
-    if not together:
-        order = [d for d in range(ndim) if not reduced[d]] + [d for d in range(ndim) if reduced[d]]
-        a = np.ascontiguousarray(np.transpose(a, order))
-        for d in range(ndim):
-            if d < ndim - len(dims):
-                blocks.outer *= cnp.PyArray_DIMS(a)[d]
-            else:
-                blocks.n *= cnp.PyArray_DIMS(a)[d]
-        return a
+    blocks.outer = blocks.n = blocks.inner = 1
     for d in range(ndim):
-        if d < first and last >= 0:
-            blocks.outer *= cnp.PyArray_DIMS(a)[d]
-        elif d <= last:
+        if reduced[d]:
             blocks.n *= cnp.PyArray_DIMS(a)[d]
+        elif d < first or not together:
+            blocks.outer *= cnp.PyArray_DIMS(a)[d]
         else:
             blocks.inner *= cnp.PyArray_DIMS(a)[d]
-    return a
+    if together:
+        return np.ascontiguousarray(a)
+    return np.ascontiguousarray(np.transpose(a, [d for d in range(ndim) if not reduced[d]] + [d for d in range(ndim) if reduced[d]]))
 
 
 cdef void sum_long_row(const pydl_kernels* k, const char* row, ptrdiff_t n, ptrdiff_t itemsize, char* parts, char* out, int threads) noexcept nogil:

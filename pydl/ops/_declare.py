@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -57,7 +56,6 @@ def op(
         declared.__doc__ = body.__doc__
         declared.__name__ = declared.__qualname__ = name or body.__name__
         declared.__module__ = body.__module__
-        declared.__signature__ = inspect.signature(check)
         register(declared.__name__, declared)
         if inplace:
             inplace_names.add(declared.__name__)
