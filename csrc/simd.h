@@ -13,7 +13,7 @@
  *                           depends on what surrounds it (an invariant a*b leaves the loop), and then equal inputs differ in bits
  *   vsqrt(a)                correctly rounded
  *   vsum(a)                 sum of the lanes, as a balanced tree;  vlargest(a) largest lane (any lane where one is NaN)
- *   vany(m)                 whether any lane of a comparison holds
+ *   vany(m), vall(m)        whether a comparison holds in any lane, in all lanes
  *   mask_load/mask_store    LANES bytes as a comparison (not 0) and back (0 or 1); _upto as below
  */
 #ifndef PYDL_SIMD_H
@@ -206,6 +206,17 @@ INLINE int vany(vint m) {
 #else
     VSWAPS(VANY_STEP)
     return m[0] != 0;
+#endif
+}
+INLINE int vall(vint m) {
+#if defined(PYDL_ISA_AVX512)
+    return _mm512_movepi32_mask((__m512i)m) == 0xffff;
+#elif defined(PYDL_ISA_AVX2)
+    return _mm256_movemask_epi8((__m256i)m) == -1;
+#elif defined(__SSE2__)
+    return _mm_movemask_epi8((__m128i)m) == 0xffff;
+#else
+    return !vany(~m);
 #endif
 }
 

@@ -33,19 +33,19 @@ INLINE real row_max(const real *x, ptrdiff_t n) {
 
 /* sum e^(x - m), and where e is not NULL e[i] = e^(x[i] - m). */
 INLINE real exp_row(const real *x, real m_, real *e, ptrdiff_t n) {
-    const vreal m = vset(m_), low = vset(EXP_LOW);
+    const vreal m = vset(m_);
     vreal total = {0};
     for (ptrdiff_t start = 0; start < n; start += EXP_SUM_BLOCK) {
         const ptrdiff_t end = n - start < EXP_SUM_BLOCK ? n : start + EXP_SUM_BLOCK;
         vreal a = {0};
         ptrdiff_t i = start;
         for (; i + LANES <= end; i += LANES) {
-            const vreal v = exp_bounded(vmax(low, vload(x + i) - m));
+            const vreal v = vexp(vload(x + i) - m);
             if (e) vstore(e + i, v);
             a += v;
         }
         if (i < end) {
-            const vreal v = exp_bounded(vmax(low, vload_n(x + i, end - i) - m));
+            const vreal v = vexp(vload_n(x + i, end - i) - m);
             if (e) vstore_n(e + i, v, end - i);
             a += vselect(vlane_index() < (ireal)(end - i), v, vset(0));
         }

@@ -19,6 +19,7 @@ enum { MANTISSA = 52, BIAS = 1023 };
 #define LN2_LO 1.90821492927058770002e-10
 #define EXP_HIGH 710.0
 #define EXP_LOW (-746.0)
+#define EXP_NORMAL 708.0
 #define TANH_ONE 20.0
 #define TANH_SPLIT 0.5625
 #define SMALLEST_NORMAL 0x1p-1022
@@ -39,6 +40,7 @@ enum { MANTISSA = 23, BIAS = 127 };
 #define LN2_LO (-2.12194440e-4f)
 #define EXP_HIGH 89.0f
 #define EXP_LOW (-104.0f)
+#define EXP_NORMAL 87.0f
 #define TANH_ONE 10.0f
 #define TANH_SPLIT 0.5625f
 #define SMALLEST_NORMAL 0x1p-126f
@@ -73,15 +75,18 @@ INLINE vreal em1_reduced(vreal x, int offset, vuint *z) {
     return vfma(r * r, POLY(r, EXP_POLY), r);
 }
 
-/* e^x for x that needs no upper clamp. 2^n is applied in two halves so that results pass into the subnormals with one rounding. */
-INLINE vreal exp_bounded(vreal x) {
+/* Where all results are normal numbers n is added to the exponent. Elsewhere 2^n is applied in two halves, which gives the same there
+ * and passes into the subnormals with one rounding. */
+INLINE vreal vexp(vreal x) {
     vuint z;
-    const vreal p = em1_reduced(x, 2 * BIAS, &z) + 1;
-    const vuint half = z >> 1; /* the rounder's own bits leave at the top in the shifts below */
+    if (__builtin_expect(vall(vabs(x) <= vset(EXP_NORMAL)), 1)) {
+        const vreal p = em1_reduced(x, 0, &z) + 1;
+        return (vreal)((vuint)p + (z << MANTISSA)); /* the rounder's own bits leave at the top in the shifts */
+    }
+    const vreal p = em1_reduced(vmin(vset(EXP_HIGH), vmax(vset(EXP_LOW), x)), 2 * BIAS, &z) + 1;
+    const vuint half = z >> 1;
     return p * (vreal)(half << MANTISSA) * (vreal)((z - half) << MANTISSA);
 }
-
-INLINE vreal vexp(vreal x) { return exp_bounded(vmin(vset(EXP_HIGH), vmax(vset(EXP_LOW), x))); }
 
 /* a / (big + small) for a sum in [1, 2]: its rounding error counts up to a whole ULP of the quotient when the sum is near 1, and is
  * taken back to first order there (the error over the sum is the error itself). */
@@ -94,7 +99,7 @@ INLINE vreal divide_by_sum(vreal a, vreal big, vreal small) {
 
 INLINE vreal vsigmoid(vreal x) {
     const vreal one = vset(1);
-    const vreal e = exp_bounded(vmax(vset(EXP_LOW), (vreal)((vuint)x | vbits(SIGN_BIT))));
+    const vreal e = vexp((vreal)((vuint)x | vbits(SIGN_BIT)));
     return divide_by_sum(vselect(x < 0, e, one), one, e);
 }
 
