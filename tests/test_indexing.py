@@ -21,12 +21,15 @@ BASIC: tuple[Any, ...] = (
 )  # fmt: skip
 # (key, T): T.tensor makes index tensors; the library under test and PyTorch get the same key.
 ADVANCED: tuple[Any, ...] = (
-    [0, 1], [1, 0, 1], [-1], range(2), [], [True, False], ([0, 1], [1, 2]), ([0, 1], S, [1, 3]), (S, [0, 2]), (E, [0, 2]),
-    (0, S, [0, 1]), (0, [1, 1, 1]), ([1, 1, 0], S, [0, 0, 3]), ([0, 1], E, [1, 2]), ([0, 1], None, [0, 1]),
-    (None, [0], None), (1, None, [0, 0, 2]), ([0, -1], [-1, 0], [1, -4]), ([[0], [1]], [[0, 2]]), True, False, (True, 0),
-    np.array([0, 1]), np.array([True, False]), np.array(1), np.array([[1], [0]]), DATA > 0, (S, DATA[0] > 0),
-    (DATA[:, :, 0] > 0, [0, 1, 1]), DATA[:, :, 0] > 0, (S, slice(1, 3), np.array([[0, 3], [1, 1]])), (E, DATA[0, 0] > -10),
-    DATA > 99, (np.array([True, True]), [0, 1]), (S, np.array([], np.int64)), (slice(0, 1), [0, 0], slice(1, 3)),
+    [0, 1], [1, 0, 1], [-1], range(2), [], [True, False], ([0, 1], [1, 2]), ([0, 1], S, [1, 3]), (S, [0, 2]),
+    (E, [0, 2]), (0, S, [0, 1]), (0, [1, 1, 1]), ([1, 1, 0], S, [0, 0, 3]), ([0, 1], E, [1, 2]),
+    ([0, 1], None, [0, 1]), (None, [0], None), (1, None, [0, 0, 2]), ([0, -1], [-1, 0], [1, -4]),
+    ([[0], [1]], [[0, 2]]),
+    True, False, (True, 0), np.array([0, 1]), np.array([True, False]), np.array(1), np.array([[1], [0]]), DATA > 0,
+    (S, DATA[0] > 0),
+    (DATA[:, :, 0] > 0, [0, 1, 1]), DATA[:, :, 0] > 0, (S, slice(1, 3), np.array([[0, 3], [1, 1]])),
+    (E, DATA[0, 0] > -10), DATA > 99, (np.array([True, True]), [0, 1]), (S, np.array([], np.int64)), (slice(0, 1),
+    [0, 0], slice(1, 3)),
 )  # fmt: skip
 WRONG: tuple[Any, ...] = (
     5, -3, (0, 3), (0, 0, 0, 0), [5], [0, -3], ([0], [0], [0], [0]), ([0, 1], [0, 1, 2]), 1.5, np.array([0.5]),

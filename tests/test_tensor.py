@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 import operator
 import pickle
-from typing import Any
 
 import numpy as np
 import pytest
@@ -238,8 +237,8 @@ def test_read_only_memory() -> None:
     a.flags.writeable = False
     t = pydl.from_numpy(a)
     assert (t + 1).tolist() == [1, 1, 1] and not t.numpy().flags.writeable
-    for change in (t.zero_, lambda: t.add_(1), lambda: t.floor_(), lambda: t.uniform_(), lambda: t.index_fill(1)):
-        with pytest.raises((RuntimeError, AttributeError)):
+    for change in (t.zero_, lambda: t.add_(1), lambda: t.floor_(), lambda: t.uniform_()):
+        with pytest.raises(RuntimeError, match="read-only"):
             change()
     assert pydl.frombuffer(b"\x01\x00", dtype=pydl.int16).tolist() == [1]
 
@@ -310,7 +309,8 @@ def test_deepcopy_of_leaves() -> None:
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle(protocol: int) -> None:
-    for t in (pydl.arange(6).reshape(2, 3).t(), pydl.tensor(1.5, requires_grad=True), pydl.zeros(0, 2), pydl.tensor([True])):
+    leaf = pydl.tensor(1.5, requires_grad=True)
+    for t in (pydl.arange(6).reshape(2, 3).t(), leaf, pydl.zeros(0, 2), pydl.tensor([True])):
         back = pickle.loads(pickle.dumps(t, protocol))
         assert type(back) is pydl.Tensor and pydl.equal(back, t) and back.requires_grad == t.requires_grad
         assert back.dtype is t.dtype and back.shape == t.shape
@@ -333,7 +333,8 @@ def test_data() -> None:
 
 def test_in_place_forms_work_on_the_same_memory_and_are_recorded() -> None:
     x = pydl.tensor([0.5, 1.5], dtype=pydl.float64, requires_grad=True)
-    for name in ("sin", "cos", "tan", "exp2", "expm1", "log1p", "log2", "log10", "rsqrt", "sinh", "cosh", "frac", "floor"):
+    names = "sin cos tan exp2 expm1 log1p log2 log10 rsqrt sinh cosh frac floor".split()
+    for name in names:
         y = x * 1
         before = y.data_ptr()
         assert getattr(y, name + "_")() is y and y.data_ptr() == before
@@ -369,7 +370,8 @@ def test_division_of_integers_by_zero_raises() -> None:
 
 def test_only_the_cpu() -> None:
     x = pydl.ones(1)
-    assert x.cpu() is x and x.to("cpu") is x and x.device == pydl.device("cpu") and not x.is_cuda and x.pin_memory() is x
+    assert x.cpu() is x and x.to("cpu") is x and x.pin_memory() is x
+    assert x.device == pydl.device("cpu") and not x.is_cuda
     for call in (x.cuda, lambda: x.to("cuda"), lambda: x.to(device="cuda:0"), lambda: pydl.ones(1, device="cuda")):
         with pytest.raises(RuntimeError, match="pydl is CPU only"):
             call()
@@ -383,8 +385,10 @@ def test_memory_formats() -> None:
     y = x.contiguous(memory_format=pydl.channels_last)
     assert pydl.equal(x, y) and y.stride() == (24, 1, 8, 2) and y.is_contiguous(memory_format=pydl.channels_last)
     assert not y.is_contiguous() and y.contiguous().stride() == x.stride()
-    assert x.to(memory_format=pydl.channels_last).stride() == y.stride() and x.to(memory_format=pydl.preserve_format) is x
-    assert pydl.empty_like(y).stride() == y.stride() and pydl.zeros_like(y, memory_format=pydl.contiguous_format).is_contiguous()
+    assert x.to(memory_format=pydl.channels_last).stride() == y.stride()
+    assert x.to(memory_format=pydl.preserve_format) is x
+    assert pydl.empty_like(y).stride() == y.stride()
+    assert pydl.zeros_like(y, memory_format=pydl.contiguous_format).is_contiguous()
     assert pydl.empty(1, 2, 3, 4, memory_format=pydl.channels_last).stride() == y.stride()
     with pytest.raises(RuntimeError, match="rank 4"):
         pydl.ones(2).contiguous(memory_format=pydl.channels_last)

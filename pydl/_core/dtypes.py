@@ -141,7 +141,7 @@ def as_np(dtype_like: object) -> np.dtype[Any]:
     Example:
         >>> import numpy as np
         >>> from pydl._core import dtypes
-        >>> dtypes.as_np(dtypes.float32), dtypes.as_np(np.int8), dtypes.as_np(float)
+        >>> dtypes.as_np(dtypes.float32), dtypes.as_np(np.int8), dtypes.as_np(np.dtype(">f8"))
         (dtype('float32'), dtype('int8'), dtype('float64'))
     """
     if isinstance(dtype_like, dtype):

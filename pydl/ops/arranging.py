@@ -51,7 +51,14 @@ class flip:
 
 @composite
 def fliplr(input: Tensor) -> Tensor:
-    """`flip` of dim 1. Errors: RuntimeError below 2 dimensions. Source: torch.fliplr."""
+    """`flip` of dim 1. Errors: RuntimeError below 2 dimensions. Source: torch.fliplr.
+
+    Example:
+        >>> import pydl
+        >>> pydl.fliplr(pydl.tensor([[1, 2], [3, 4]]))
+        tensor([[2, 1],
+                [4, 3]])
+    """
     tensor_arg(input, "fliplr", "input")
     if input.array.ndim < 2:
         raise RuntimeError(f"fliplr: input must have 2 dimensions or more, not {input.array.ndim}")
@@ -60,7 +67,14 @@ def fliplr(input: Tensor) -> Tensor:
 
 @composite
 def flipud(input: Tensor) -> Tensor:
-    """`flip` of dim 0. Errors: RuntimeError for a 0-d tensor. Source: torch.flipud."""
+    """`flip` of dim 0. Errors: RuntimeError for a 0-d tensor. Source: torch.flipud.
+
+    Example:
+        >>> import pydl
+        >>> pydl.flipud(pydl.tensor([[1, 2], [3, 4]]))
+        tensor([[3, 4],
+                [1, 2]])
+    """
     tensor_arg(input, "flipud", "input")
     if input.array.ndim < 1:
         raise RuntimeError("flipud: input must have 1 dimension or more, not 0")

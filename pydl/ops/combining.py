@@ -115,14 +115,28 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 @composite
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
-    """x.expand(size). Source: torch.broadcast_to."""
+    """x.expand(size). Source: torch.broadcast_to.
+
+    Example:
+        >>> import pydl
+        >>> pydl.broadcast_to(pydl.tensor([1, 2]), (2, 2))
+        tensor([[1, 2],
+                [1, 2]])
+    """
     tensor_arg(input, "broadcast_to", "input")
     return input.expand(tuple(size))
 
 
 @composite
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors expanded to their common shape. Errors: ShapeError. Source: torch.broadcast_tensors."""
+    """All tensors expanded to their common shape. Errors: ShapeError. Source: torch.broadcast_tensors.
+
+    Example:
+        >>> import pydl
+        >>> pydl.broadcast_tensors(pydl.tensor([[1], [2]]), pydl.tensor([3, 4]))[0]
+        tensor([[1, 1],
+                [2, 2]])
+    """
     shape: tuple[int, ...] = ()
     for t in tensors:
         tensor_arg(t, "broadcast_tensors", "tensors")

@@ -141,19 +141,37 @@ def _bits(a: Any, b: Any, op_name: str, function: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def bitwise_and(input: Tensor, other: Any) -> Tensor:
-    """The bits set in both; for bools `and`. Errors: NotImplementedError for floats. Source: torch.bitwise_and."""
+    """The bits set in both; for bools `and`. Errors: NotImplementedError for floats. Source: torch.bitwise_and.
+
+    Example:
+        >>> import pydl
+        >>> pydl.bitwise_and(pydl.tensor([6, 5]), 4)
+        tensor([4, 4])
+    """
     return _bits(input, other, "bitwise_and", np.bitwise_and)
 
 
 @composite(differentiable=False, inplace=True)
 def bitwise_or(input: Tensor, other: Any) -> Tensor:
-    """The bits set in one or both; for bools `or`. Errors: NotImplementedError for floats. Source: torch.bitwise_or."""
+    """The bits set in one or both; for bools `or`. Errors: NotImplementedError for floats. Source: torch.bitwise_or.
+
+    Example:
+        >>> import pydl
+        >>> pydl.tensor([True, False]) | pydl.tensor([False, False])
+        tensor([ True, False])
+    """
     return _bits(input, other, "bitwise_or", np.bitwise_or)
 
 
 @composite(differentiable=False, inplace=True)
 def bitwise_xor(input: Tensor, other: Any) -> Tensor:
-    """The bits that differ; for bools `!=`. Errors: NotImplementedError for floats. Source: torch.bitwise_xor."""
+    """The bits that differ; for bools `!=`. Errors: NotImplementedError for floats. Source: torch.bitwise_xor.
+
+    Example:
+        >>> import pydl
+        >>> pydl.bitwise_xor(pydl.tensor([6]), pydl.tensor([3]))
+        tensor([5])
+    """
     return _bits(input, other, "bitwise_xor", np.bitwise_xor)
 
 
@@ -181,19 +199,37 @@ def _logic(a: Any, b: Any, op_name: str, function: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
-    """Where both are not zero. Shapes: broadcast, bool. Source: torch.logical_and."""
+    """Where both are not zero. Shapes: broadcast, bool. Source: torch.logical_and.
+
+    Example:
+        >>> import pydl
+        >>> pydl.logical_and(pydl.tensor([True, True]), pydl.tensor([True, False]))
+        tensor([ True, False])
+    """
     return _logic(input, other, "logical_and", np.logical_and)
 
 
 @composite(differentiable=False, inplace=True)
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
-    """Where one is not zero. Shapes: broadcast, bool. Source: torch.logical_or."""
+    """Where one is not zero. Shapes: broadcast, bool. Source: torch.logical_or.
+
+    Example:
+        >>> import pydl
+        >>> pydl.logical_or(pydl.tensor([0, 2]), pydl.tensor([0, 0]))
+        tensor([False,  True])
+    """
     return _logic(input, other, "logical_or", np.logical_or)
 
 
 @composite(differentiable=False, inplace=True)
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
-    """Where exactly one is not zero. Shapes: broadcast, bool. Source: torch.logical_xor."""
+    """Where exactly one is not zero. Shapes: broadcast, bool. Source: torch.logical_xor.
+
+    Example:
+        >>> import pydl
+        >>> pydl.logical_xor(pydl.tensor([True, True]), pydl.tensor([True, False]))
+        tensor([False,  True])
+    """
     return _logic(input, other, "logical_xor", np.logical_xor)
 
 

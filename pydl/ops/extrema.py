@@ -269,6 +269,12 @@ def _check_not_empty(input: Tensor, op_name: str) -> None:
 
 @composite
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """(amin, amax) along `dim`, or of all elements. Gradient and errors: as `amin`. Source: torch.aminmax."""
+    """(amin, amax) along `dim`, or of all elements. Gradient and errors: as `amin`. Source: torch.aminmax.
+
+    Example:
+        >>> import pydl
+        >>> pydl.aminmax(pydl.tensor([3., 1., 2.]))
+        (tensor(1.), tensor(3.))
+    """
     dims: Dims = () if dim is None else dim
     return amin(input, dims, keepdim), amax(input, dims, keepdim)

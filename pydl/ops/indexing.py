@@ -52,7 +52,8 @@ def _classify(item: Any) -> Any:
         return a.item() if a.ndim == 0 else a
     if hasattr(item, "__index__"):
         return item.__index__()
-    raise IndexError(
+    error = TypeError if isinstance(item, str) else IndexError
+    raise error(
         "only integers, slices (`:`), ellipsis (`...`), None, tensors, arrays and lists of integers or bools are valid "
         f"indices (got {type(item).__name__})"
     )

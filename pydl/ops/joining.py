@@ -105,13 +105,25 @@ class cat:
 
 @composite
 def concat(tensors: Tensors, dim: int = 0) -> Tensor:
-    """`cat` by its longer name. Source: torch.concat."""
+    """`cat` by its longer name. Source: torch.concat.
+
+    Example:
+        >>> import pydl
+        >>> pydl.concat((pydl.ones(1), pydl.zeros(2)))
+        tensor([1., 0., 0.])
+    """
     return cat(tensors, dim)
 
 
 @composite
 def concatenate(tensors: Tensors, dim: int = 0) -> Tensor:
-    """`cat` by NumPy's name. Source: torch.concatenate."""
+    """`cat` by NumPy's name. Source: torch.concatenate.
+
+    Example:
+        >>> import pydl
+        >>> pydl.concatenate((pydl.ones(1), pydl.zeros(2)))
+        tensor([1., 0., 0.])
+    """
     return cat(tensors, dim)
 
 
@@ -258,6 +270,11 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
     """Views of consecutive parts of the given sizes, which must add up to that of `dim`.
 
     Errors: RuntimeError if they do not. Source: torch.split_with_sizes.
+
+    Example:
+        >>> import pydl
+        >>> pydl.split_with_sizes(pydl.arange(5), [2, 3])
+        (tensor([0, 1]), tensor([2, 3, 4]))
     """
     tensor_arg(input, "split_with_sizes", "input")
     dim = dim_arg(dim, input.array.ndim, "split_with_sizes")

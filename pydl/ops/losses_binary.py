@@ -54,7 +54,7 @@ class binary_cross_entropy:
 
     Shapes: input and target (…), equal; weight broadcasts to them; a scalar, or (…) for "none".
     Gradient: dx = w (x − t)/(x (1 − x)) dy [/ n]; dt = w (log(1 − x) − log x) dy [/ n].
-    Errors: ValueError for other shapes; RuntimeError for an x outside of [0, 1]. Source: F.binary_cross_entropy.
+    Errors: ValueError for other shapes; RuntimeError for an x or t outside of [0, 1]. Source: F.binary_cross_entropy.
 
     Example:
         >>> import pydl
@@ -72,9 +72,10 @@ class binary_cross_entropy:
     ) -> tuple[Any, ...]:
         reduction = reduction_arg(size_average, reduce, reduction, "binary_cross_entropy")
         _check_all(input, target, "binary_cross_entropy", weight=weight)
-        values = input.array
-        if values.size and not (values.min() >= 0 and values.max() <= 1):
-            raise RuntimeError("binary_cross_entropy: all elements of input should be between 0 and 1")
+        for name, tensor in (("input", input), ("target", target)):
+            values = tensor.array
+            if values.size and not (values.min() >= 0 and values.max() <= 1):
+                raise RuntimeError(f"binary_cross_entropy: all elements of {name} should be between 0 and 1")
         return input, target, weight, reduction
 
     def forward(ctx: Any, x: Tensor, t: Tensor, weight: Tensor | None, reduction: str) -> Tensor:

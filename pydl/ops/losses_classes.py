@@ -121,6 +121,11 @@ class cross_entropy_rows:
     Shapes: x (N, C), t (N) int64, w (C); a scalar, or (N) for "none".
     Gradient: dx = g ((1 − a) w_t (p − [c = t]) + (a / C) (p Σ w − w_c)) with p = softmax(x).
     Errors: IndexError naming a class outside of [0, C).
+
+    Example:
+        >>> import pydl
+        >>> pydl.ops.cross_entropy_rows(pydl.zeros(1, 2), pydl.tensor([1]), None, -100, 0.0, "mean")
+        tensor(0.6931)
     """
 
     def check(

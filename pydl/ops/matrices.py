@@ -61,7 +61,13 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @composite
 def mv(input: Tensor, vec: Tensor) -> Tensor:
-    """y = A v. Shapes: (n, m), (m,) → (n,). Gradient: dA = dy vᵀ, dv = Aᵀ dy. Errors: as `mm`. Source: torch.mv."""
+    """y = A v. Shapes: (n, m), (m,) → (n,). Gradient: dA = dy vᵀ, dv = Aᵀ dy. Errors: as `mm`. Source: torch.mv.
+
+    Example:
+        >>> import pydl
+        >>> pydl.mv(pydl.ones(2, 2), pydl.tensor([1., 2.]))
+        tensor([3., 3.])
+    """
     _check("mv", (2, 1), input, vec, ("input", "vec"))
     y: Tensor = matmul(input, vec)
     return y
@@ -125,13 +131,25 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
 
 @composite
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """y = β c + α A v. Gradient: dc = β dy, as `mv` for A and v. Errors: as `mm`. Source: torch.addmv."""
+    """y = β c + α A v. Gradient: dc = β dy, as `mv` for A and v. Errors: as `mm`. Source: torch.addmv.
+
+    Example:
+        >>> import pydl
+        >>> pydl.addmv(pydl.ones(1), pydl.ones(2, 2), pydl.ones(2), alpha=3)
+        tensor([7., 7.])
+    """
     _check("addmv", (2, 1), mat, vec, ("mat", "vec"))
     return _plus("addmv", input, matmul(mat, vec), beta, alpha)
 
 
 @composite
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """Y_b = β C_b + α A_b B_b. Gradient: dC = β dY, as `bmm` for A and B. Errors: as `mm`. Source: torch.baddbmm."""
+    """Y_b = β C_b + α A_b B_b. Gradient: dC = β dY, as `bmm` for A and B. Errors: as `mm`. Source: torch.baddbmm.
+
+    Example:
+        >>> import pydl
+        >>> pydl.baddbmm(pydl.ones(1), pydl.ones(1, 1, 2), pydl.ones(1, 2, 1))
+        tensor([[[3.]]])
+    """
     _check("baddbmm", (3, 3), batch1, batch2, ("batch1", "batch2"))
     return _plus("baddbmm", input, matmul(batch1, batch2), beta, alpha)

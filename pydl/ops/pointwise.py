@@ -138,7 +138,13 @@ class sign:
 
 @composite
 def frac(input: Tensor) -> Tensor:
-    """y = x − trunc(x): the fraction, with the sign of x. Gradient: dx = dy. Source: torch.frac."""
+    """y = x − trunc(x): the fraction, with the sign of x. Gradient: dx = dy. Source: torch.frac.
+
+    Example:
+        >>> import pydl
+        >>> pydl.frac(pydl.tensor([1.5, -1.5]))
+        tensor([ 0.5000, -0.5000])
+    """
     return input - trunc(input)
 
 
@@ -191,7 +197,13 @@ class cos:
 
 @op(numpy_backed=True, inplace=True)
 class tan:
-    """y = tan x. Shapes: those of x. Gradient: dx = dy · (1 + y²). Source: torch.tan."""
+    """y = tan x. Shapes: those of x. Gradient: dx = dy · (1 + y²). Source: torch.tan.
+
+    Example:
+        >>> import pydl
+        >>> pydl.tan(pydl.tensor([0., 1.]))
+        tensor([0.0000, 1.5574])
+    """
 
     def check(input: Tensor) -> tuple[Any, ...]:
         return _checked(input, "tan")
@@ -208,7 +220,13 @@ class tan:
 
 @op(numpy_backed=True, inplace=True)
 class sinh:
-    """y = (eˣ − e⁻ˣ)/2. Shapes: those of x. Gradient: dx = dy · cosh x. Source: torch.sinh."""
+    """y = (eˣ − e⁻ˣ)/2. Shapes: those of x. Gradient: dx = dy · cosh x. Source: torch.sinh.
+
+    Example:
+        >>> import pydl
+        >>> pydl.sinh(pydl.tensor([0., 1.]))
+        tensor([0.0000, 1.1752])
+    """
 
     def check(input: Tensor) -> tuple[Any, ...]:
         return _checked(input, "sinh")
@@ -222,7 +240,13 @@ class sinh:
 
 @op(numpy_backed=True, inplace=True)
 class cosh:
-    """y = (eˣ + e⁻ˣ)/2. Shapes: those of x. Gradient: dx = dy · sinh x. Source: torch.cosh."""
+    """y = (eˣ + e⁻ˣ)/2. Shapes: those of x. Gradient: dx = dy · sinh x. Source: torch.cosh.
+
+    Example:
+        >>> import pydl
+        >>> pydl.cosh(pydl.tensor([0., 1.]))
+        tensor([1.0000, 1.5431])
+    """
 
     def check(input: Tensor) -> tuple[Any, ...]:
         return _checked(input, "cosh")
@@ -279,7 +303,13 @@ class expm1:
 
 @op(numpy_backed=True, inplace=True)
 class exp2:
-    """y = 2ˣ. Shapes: those of x. Gradient: dx = dy · y · ln 2. Source: torch.exp2."""
+    """y = 2ˣ. Shapes: those of x. Gradient: dx = dy · y · ln 2. Source: torch.exp2.
+
+    Example:
+        >>> import pydl
+        >>> pydl.exp2(pydl.tensor([0., 3.]))
+        tensor([1., 8.])
+    """
 
     def check(input: Tensor) -> tuple[Any, ...]:
         return _checked(input, "exp2")
@@ -296,7 +326,13 @@ class exp2:
 
 @op(numpy_backed=True, inplace=True)
 class log2:
-    """y = log₂ x; −∞ at 0, NaN below. Gradient: dx = dy / (x ln 2). Source: torch.log2."""
+    """y = log₂ x; −∞ at 0, NaN below. Gradient: dx = dy / (x ln 2). Source: torch.log2.
+
+    Example:
+        >>> import pydl
+        >>> pydl.log2(pydl.tensor([1., 8.]))
+        tensor([0., 3.])
+    """
 
     def check(input: Tensor) -> tuple[Any, ...]:
         return _checked(input, "log2")
@@ -310,7 +346,13 @@ class log2:
 
 @op(numpy_backed=True, inplace=True)
 class log10:
-    """y = log₁₀ x; −∞ at 0, NaN below. Gradient: dx = dy / (x ln 10). Source: torch.log10."""
+    """y = log₁₀ x; −∞ at 0, NaN below. Gradient: dx = dy / (x ln 10). Source: torch.log10.
+
+    Example:
+        >>> import pydl
+        >>> pydl.log10(pydl.tensor([1., 100.]))
+        tensor([0., 2.])
+    """
 
     def check(input: Tensor) -> tuple[Any, ...]:
         return _checked(input, "log10")

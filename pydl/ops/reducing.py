@@ -153,8 +153,8 @@ class logsumexp:
 
     Example:
         >>> import pydl
-        >>> pydl.logsumexp(pydl.tensor([1000., 1000.]), dim=0)
-        tensor(1000.6931)
+        >>> pydl.logsumexp(pydl.tensor([1000., 1000.], dtype=pydl.float64), dim=0)
+        tensor(1000.6931, dtype=pydl.float64)
     """
 
     def check(input: Tensor, dim: Dims, keepdim: bool = False) -> tuple[Any, ...]:

@@ -63,6 +63,11 @@ class softmax_backward:
     """dx = y (dy − Σ_j y_j dy_j) along `dim`, the backward of softmax from its output y.
 
     Shapes: dy and y equal. Gradient: in both. Source: aten::_softmax_backward_data.
+
+    Example:
+        >>> import pydl
+        >>> pydl.ops.softmax_backward(pydl.tensor([1., 0.]), pydl.tensor([0.5, 0.5]), 0)
+        tensor([ 0.2500, -0.2500])
     """
 
     def check(grad_output: Tensor, output: Tensor, dim: int) -> tuple[Any, ...]:
@@ -114,6 +119,11 @@ class log_softmax_backward:
     """dx = dy − exp(y) Σ_j dy_j along `dim`, the backward of log_softmax from its output y.
 
     Shapes: dy and y equal. Gradient: in both. Source: aten::_log_softmax_backward_data.
+
+    Example:
+        >>> import pydl
+        >>> pydl.ops.log_softmax_backward(pydl.tensor([1., 0.]), pydl.tensor([0., 0.]), 0)
+        tensor([ 0., -1.])
     """
 
     def check(grad_output: Tensor, output: Tensor, dim: int) -> tuple[Any, ...]:

@@ -54,7 +54,13 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 
 @composite
 def msort(input: Tensor) -> Tensor:
-    """`sort` along dim 0, values only. Source: torch.msort."""
+    """`sort` along dim 0, values only. Source: torch.msort.
+
+    Example:
+        >>> import pydl
+        >>> pydl.msort(pydl.tensor([3., 1., 2.]))
+        tensor([1., 2., 3.])
+    """
     values: Tensor = sort(input, 0).values
     return values
 

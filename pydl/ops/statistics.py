@@ -134,7 +134,13 @@ class std:
 def var_mean(
     input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> tuple[Tensor, Tensor]:
-    """(var, mean) of the same dims. Source: torch.var_mean."""
+    """(var, mean) of the same dims. Source: torch.var_mean.
+
+    Example:
+        >>> import pydl
+        >>> pydl.var_mean(pydl.tensor([1., 2., 3.]))
+        (tensor(1.), tensor(2.))
+    """
     where = None if isinstance(dim, bool) else dim
     return var(input, dim, unbiased, keepdim, correction=correction), input.mean(where, keepdim=keepdim)
 
@@ -143,7 +149,13 @@ def var_mean(
 def std_mean(
     input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> tuple[Tensor, Tensor]:
-    """(std, mean) of the same dims. Source: torch.std_mean."""
+    """(std, mean) of the same dims. Source: torch.std_mean.
+
+    Example:
+        >>> import pydl
+        >>> pydl.std_mean(pydl.tensor([1., 2., 3.]))
+        (tensor(1.), tensor(2.))
+    """
     where = None if isinstance(dim, bool) else dim
     return std(input, dim, unbiased, keepdim, correction=correction), input.mean(where, keepdim=keepdim)
 
