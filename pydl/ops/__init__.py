@@ -20,12 +20,12 @@ from pydl.ops import (
     masking,
     matrices,
     native,
+    normalizing,
     pointwise,
     reducing,
     sorting,
     statistics,
 )
-from pydl.ops import softmax as _softmax
 from pydl.ops.arranging import *
 from pydl.ops.combining import *
 from pydl.ops.comparing import *
@@ -42,15 +42,15 @@ from pydl.ops.losses_regression import *
 from pydl.ops.masking import *
 from pydl.ops.matrices import *
 from pydl.ops.native import *
+from pydl.ops.normalizing import *
 from pydl.ops.pointwise import *
 from pydl.ops.reducing import *
-from pydl.ops.softmax import *
 from pydl.ops.sorting import *
 from pydl.ops.statistics import *
 
 _MODULES = (
     arranging, combining, comparing, dividing, einstein, encoding, extrema, gathering, indexing, joining, masking,
-    matrices, native, pointwise, reducing, _softmax, sorting, statistics,
+    matrices, native, normalizing, pointwise, reducing, sorting, statistics,
 )  # fmt: skip
 _NOT_IN_TORCH = {
     "add_", "cast", "contiguous", "copy_", "div_", "expand", "getitem", "index", "index_add_", "linear",

@@ -17,7 +17,7 @@ from pydl.ops._checks import float_arg, reduction_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.gathering import gather
 from pydl.ops.losses_regression import reduced
-from pydl.ops.softmax import log_softmax, softmax
+from pydl.ops.normalizing import log_softmax, softmax
 
 __all__ = ["cross_entropy", "cross_entropy_rows", "nll_loss"]
 
