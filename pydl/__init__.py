@@ -10,6 +10,7 @@
 """
 
 import math as _math
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 __version__ = "0.1.0"
@@ -33,11 +34,8 @@ from pydl.sequences import *  # noqa: F403
 from pydl.random import *  # noqa: F403
 from pydl import autograd
 from pydl.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from pydl._config import config, show_config
-from pydl._absent import backends, compile, cuda, nearest as _nearest
+from pydl._absent import backends, compile, cuda
 from pydl._printing import set_printoptions
-from pydl import nn, optim, utils
-from pydl.io import load, save
 
 inf = _math.inf
 nan = _math.nan
@@ -45,5 +43,31 @@ e = _math.e
 pi = _math.pi
 
 
+# Loaded when they are first used, so that `import pydl` stays within milliseconds of `import numpy`.
+_LATER = {
+    "io": "pydl.io", "models": "pydl.models", "nn": "pydl.nn", "optim": "pydl.optim", "utils": "pydl.utils",
+    "config": "pydl._config", "load": "pydl.io", "save": "pydl.io", "show_config": "pydl._config",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> _Any:
-    raise AttributeError(_nearest(name, globals()))
+    if name in _LATER:
+        from importlib import import_module
+
+        module = import_module(_LATER[name])
+        found = module if _LATER[name] == f"pydl.{name}" else getattr(module, name)
+        globals()[name] = found
+        return found
+    from pydl._absent import nearest
+
+    raise AttributeError(nearest(name, [*globals(), *_LATER]))
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])
+
+
+if _TYPE_CHECKING:
+    from pydl import io as io, models as models, nn as nn, optim as optim, utils as utils
+    from pydl._config import config as config, show_config as show_config
+    from pydl.io import load as load, save as save

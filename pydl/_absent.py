@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -43,8 +42,10 @@ backends = SimpleNamespace(
 )
 
 
-def nearest(name: str, covered: Mapping[str, Any]) -> str:
+def nearest(name: str, covered: Iterable[str]) -> str:
     """The text of the AttributeError for a name that pydl has not, with the nearest one that it has."""
+    import difflib  # not at import: it takes milliseconds
+
     if name in ("float16", "half", "bfloat16", "complex64", "complex128", "cfloat", "cdouble"):
         return f"pydl has no {name}: tensors are float32, float64, integers or bool ({_PAGE})"
     close = difflib.get_close_matches(name, [n for n in covered if not n.startswith("_")], 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["set_printoptions"]
 
 
-@dataclass
 class _Options:
     precision: int = 4
     threshold: float = 1000

@@ -3,7 +3,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 # Iterations an idle OpenMP thread spins before it sleeps, about 80 us. libgomp's own default starves other libraries'
 # threads for milliseconds, no spinning at all makes every parallel region pay for waking up.
@@ -14,7 +13,8 @@ _SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 def _openmp_loaded() -> bool:
     """Whether another library brought libgomp into the process before pydl."""
     try:
-        return "libgomp" in Path("/proc/self/maps").read_text()
+        with open("/proc/self/maps") as maps:
+            return "libgomp" in maps.read()
     except OSError:
         return False
 
@@ -32,11 +32,11 @@ def _load() -> None:
     except ModuleNotFoundError as error:
         if error.name != "pydl._core.kernels":
             raise
-        root = Path(__file__).resolve().parents[2]
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         what = (
             "This is pydl's source folder, and its compiled core has not been built here. Either leave the folder "
             f"({root}) to use an installed pydl, or build in place: python -m pip install -e ."
-            if (root / "CMakeLists.txt").exists()
+            if os.path.exists(os.path.join(root, "CMakeLists.txt"))
             else f"pydl's compiled core is missing from {root}: reinstall with python -m pip install --force-reinstall pydl-nn."
         )
         raise ImportError(f"{what} (Python {sys.version.split()[0]})") from None

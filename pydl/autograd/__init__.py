@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pydl._core import engine, tape
 from pydl._core.tape import is_grad_enabled
-from pydl.autograd import function, functional, graph
+from pydl.autograd import function, graph
 from pydl.autograd.function import Function
 from pydl.autograd.grad_mode import (
     enable_grad,
@@ -19,9 +19,14 @@ from pydl.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from pydl.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from pydl.autograd.gradcheck_module import gradcheck_module
 from pydl.tensor import Tensor
+
+if TYPE_CHECKING:
+    from pydl.autograd import functional as functional
+    from pydl.autograd.gradcheck import GradcheckError as GradcheckError
+    from pydl.autograd.gradcheck import gradcheck as gradcheck
+    from pydl.autograd.gradcheck import gradgradcheck as gradgradcheck
+    from pydl.autograd.gradcheck_module import gradcheck_module as gradcheck_module
 
 __all__ = [
     "Function",
@@ -41,6 +46,28 @@ __all__ = [
     "no_grad",
     "set_grad_enabled",
 ]
+
+# Loaded when they are first used: name -> module.
+_LATER = {
+    "functional": "pydl.autograd.functional",
+    "GradcheckError": "pydl.autograd.gradcheck",
+    "gradcheck": "pydl.autograd.gradcheck",
+    "gradgradcheck": "pydl.autograd.gradcheck",
+    "gradcheck_module": "pydl.autograd.gradcheck_module",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'pydl.autograd' has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(_LATER[name])
+    # Importing a submodule binds its name here; a function of the same name takes that place.
+    for later, home in _LATER.items():
+        if home == _LATER[name]:
+            globals()[later] = getattr(module, later, module)
+    return globals()[name]
 
 
 Tensors = Tensor | Sequence[Tensor]
