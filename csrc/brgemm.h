@@ -39,9 +39,9 @@ enum { NR = NV * VLANES, MR_MAX = MR1 > MR ? MR1 : MR };
 
 /* Cache blocks: a panel of KC × NR stays in L1, MC × KC of A in L2 (half of 512 KB, the smallest one about), KC × NC of B in L3. */
 #if defined(PYDL_ISA_AVX512)
-enum { KC = 384, MC = 224, NC = 3072 };
+enum { KC = 384, MC = PYDL_F64 ? 112 : 224, NC = 3072 };
 #else
-enum { KC = 256, MC = 240, NC = 3072 };
+enum { KC = 256, MC = PYDL_F64 ? 120 : 240, NC = 3072 };
 #endif
 
 /* What all tiles of one call share. A's strides are in bytes (addressing modes then need no shift), the others in elements. */
@@ -120,6 +120,7 @@ INLINE void tile(const int mr, const int nv, const int masked, const tile_shape 
     ptrdiff_t in_chain = 0, left = 0;
     int folded = 0;
     EACH_VECTOR acc[i][v] = (vreal){0};
+    if (s->accumulate) EACH_VECTOR __builtin_prefetch(c + i * s->c_row + v * LANES, 1);
     const char *p0 = NULL, *p1 = NULL;
     const real *q = NULL;
     for (ptrdiff_t part = 0; part < s->n_blocks * segments; part++) {

@@ -21,7 +21,8 @@ JUMP = re.compile(r"^j\w+\s+([0-9a-f]+)|^b\.\w+\s+([0-9a-f]+)")
 
 def functions(path: Path) -> dict[str, list[tuple[int, str]]]:
     """The instructions (address, text) of each tile function of an object file."""
-    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(path)], check=True, capture_output=True, text=True).stdout
+    command = ["objdump", "-d", "--no-show-raw-insn", str(path)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found: dict[str, list[tuple[int, str]]] = {}
     current: list[tuple[int, str]] | None = None
     for line in text.splitlines():
@@ -42,18 +43,22 @@ def inner_loops(code: list[tuple[int, str]]) -> list[list[str]]:
             body = [t for a, t in code if target <= a <= address]
             if any(MULTIPLY.match(t) and VECTOR.search(t) for t in body):
                 ranges.append((target, address, body))
-    return [body for lo, hi, body in ranges if not any((lo <= l2 and h2 <= hi and (lo, hi) != (l2, h2)) for l2, h2, _ in ranges)]
+    spans = [(lo, hi) for lo, hi, _ in ranges]
+    return [body for lo, hi, body in ranges if not any(lo <= a and b <= hi and (lo, hi) != (a, b) for a, b in spans)]
 
 
 def report(path: Path, label: str) -> int:
     """Prints the tiles of one object; returns the number of spilled accesses in their inner loops."""
     total = 0
-    for name, code in sorted(functions(path).items(), key=lambda item: (item[0].rsplit("_", 1)[0], int(item[0].rsplit("_", 1)[1]))):
+    found = functions(path)
+    for name in sorted(found, key=lambda tile: (tile.rstrip("0123456789"), len(tile), tile)):
+        code = found[name]
         loops = inner_loops(code)
         products = sum(bool(MULTIPLY.match(t)) for body in loops for t in body)
         spills = sum(bool(STACK.search(t) and VECTOR.search(t)) for body in loops for t in body)
         instructions = sum(len(body) for body in loops)
-        print(f"{label:<12} {name:<16} inner loop {instructions:>3} instructions, {products:>2} vector products, {spills} spills")
+        counts = f"{instructions:>3} instructions, {products:>2} vector products, {spills} spills"
+        print(f"{label:<12} {name:<16} inner loop {counts}")
         if not loops:
             print(f"{label:<12} {name:<16} has no inner loop: this script does not understand the code")
         total += spills + (not loops)

@@ -202,18 +202,17 @@ cdef inline void run(const Product* p, char* work) noexcept nogil:
 
 
 cdef ptrdiff_t work_bytes(const Product* p) noexcept nogil:
-    """Packing space for a product (or a cell of it)."""
-    cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr
+    """Packing space that suffices for a product and for every smaller cell of it (blocks of a cell may be larger)."""
+    cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr, rows, cols
     if p.path == DIRECT or p.path == SUM:
         return 0
     if p.path == DOT:
         return p.k * p.size
     if p.path == SWAPPED:
-        return up(even_block(p.n, p.t.gemm_mc, mr) * up(p.m, nr) * p.size, LINE) + p.k * up(p.m, nr) * p.size
-    cdef ptrdiff_t n_bytes = up(p.kc * up(min(p.n, FLAT_PANELS * nr) if p.flat else even_block(p.n, p.t.gemm_nc, nr), nr) * p.size, LINE)
-    if p.path == PACK_AB:
-        n_bytes += p.kc * up(p.m if p.flat else even_block(p.m, p.t.gemm_mc, mr), mr) * p.size + 16 * p.size
-    return n_bytes
+        return up(min(p.n, p.t.gemm_mc) * up(p.m, nr) * p.size, LINE) + p.k * up(p.m, nr) * p.size
+    cols = up(min(p.n, FLAT_PANELS * nr if p.flat else p.t.gemm_nc), nr)
+    rows = 0 if p.path == PACK_B else up(p.m if p.flat else min(p.m, p.t.gemm_mc), mr) + 16
+    return up(p.kc * cols * p.size, LINE) + (p.kc + 1) * rows * p.size
 
 
 cdef int choose(const Product* p) noexcept nogil:
