@@ -301,9 +301,10 @@ def test_registration_hooks():
     assert log == ["p", "b"] and isinstance(m.s, nn.Tanh)
 
 
-def test_handles_are_pickled():
+def test_handles_are_copied():
     m = nn.ReLU()
     handle = m.register_forward_hook(log_forward)
-    _, other = pickle.loads(pickle.dumps((m, handle)))
-    other.remove()
-    assert len(m._forward_hooks) == 1
+    for twin, other in (pickle.loads(pickle.dumps((m, handle))), copy.deepcopy((m, handle))):
+        other.remove()
+        assert len(twin._forward_hooks) == 0 and len(m._forward_hooks) == 1
+    assert type(handle) is type(pydl.ones(1, requires_grad=True).register_hook(log_forward))

@@ -45,6 +45,14 @@ class RemovableHandle:
             if dictionary is not None:
                 dictionary.pop(self.id, None)
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.id, tuple(reference() for reference in self._dictionaries)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        # Copies of a module and of the handle that it keeps: the handle's copy removes the hook of the module's copy.
+        self.id, dictionaries = state
+        self._dictionaries = tuple(_reference({} if d is None else d) for d in dictionaries)
+
     def __enter__(self) -> RemovableHandle:
         return self
 

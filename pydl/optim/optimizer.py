@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from pydl.nn.modules._hooks import RemovableHandle, add_hook
+from pydl.autograd.graph import RemovableHandle
+from pydl.nn.modules._hooks import add_hook
 from pydl.tensor import Tensor
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Helpers around training: data loading, hook handles."""
+"""Tools around training: data loading, hook handles."""
 
 from pydl.utils import data, hooks
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The handle that registering a hook returns."""
 
-from pydl.nn.modules._hooks import RemovableHandle
+from pydl.autograd.graph import RemovableHandle
 
 __all__ = ["RemovableHandle"]

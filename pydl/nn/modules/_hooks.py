@@ -3,61 +3,15 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydl.autograd import Function
+from pydl.autograd.graph import RemovableHandle
 from pydl.nn.modules._registry import HookTable
 from pydl.tensor import Tensor
-
-_ids = itertools.count()
-
-
-class RemovableHandle:
-    """What registering a hook returns: `handle.remove()` takes the hook away, and so does leaving a `with` block.
-
-    Source: torch.utils.hooks.RemovableHandle.
-
-    Example:
-        >>> from pydl import nn
-        >>> m = nn.Identity()
-        >>> with m.register_forward_hook(lambda module, args, output: None):
-        ...     len(m._forward_hooks)
-        1
-        >>> len(m._forward_hooks)
-        0
-    """
-
-    def __init__(self, hooks: OrderedDict[int, Any], *, extra_dict: Any = None) -> None:
-        self.id = next(_ids)
-        self.hooks_dict_ref: Any = weakref.ref(hooks)
-        extras = () if extra_dict is None else extra_dict if isinstance(extra_dict, (list, tuple)) else (extra_dict,)
-        self.extra_dict_ref: tuple[Any, ...] = tuple(weakref.ref(extra) for extra in extras)
-
-    def remove(self) -> None:
-        """Takes the hook away; a second call has no effect."""
-        for ref in (self.hooks_dict_ref, *self.extra_dict_ref):
-            table = ref()
-            if table is not None:
-                table.pop(self.id, None)
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        return self.id, self.hooks_dict_ref(), tuple(ref() for ref in self.extra_dict_ref)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.id, hooks, extras = state
-        self.hooks_dict_ref = weakref.ref(OrderedDict() if hooks is None else hooks)
-        self.extra_dict_ref = tuple(weakref.ref(OrderedDict() if extra is None else extra) for extra in extras)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 def add_hook(hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False, *flags: Any) -> RemovableHandle:
