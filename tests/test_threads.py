@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -137,7 +138,8 @@ def test_fork_after_parallel_work_does_not_hang() -> None:
 
 @pytest.mark.parametrize("order", ["pydl first", "sklearn first"])
 def test_another_openmp_user_in_the_process(order: str) -> None:
-    pytest.importorskip("sklearn")
+    if importlib.util.find_spec("sklearn") is None:
+        pytest.skip("scikit-learn is not installed")
     other = (
         "from sklearn.cluster import KMeans\n"
         "def fit(): return KMeans(3, n_init=1).fit(np.random.rand(500, 8)).inertia_ > 0\n"

@@ -12,7 +12,7 @@ import numpy as np
 from tests import reference
 from tests.harness import Case, Draw, Error, S, Sample
 
-SIDES = (1, 5, 6, 13, 17, 31, 33)  # around the tiles of every instruction set
+SIDES = (1, 6, 17, 33)  # around the tiles of every instruction set; the kernels' own tests try all sizes
 
 
 def _matmul(g: Draw) -> Iterator[Sample]:
