@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from bench import install, machine, report
+from bench.machine import ROOT
 from bench.peers import PEERS
 from bench.row import Row
 from bench.rows import ROWS
 from bench.run import FULL, QUICK, measure, start
 
 Record = dict[str, Any]
+README_ROWS = (
+    "gemm float32 256", "gemm float32 512", "gemm float32 1024", "gemm float64 512", "64x784x256", "1x1024x1024",
+    "softmax-CE", "SGD", "relu 1000000", "tanh", "exp", "tiny", "chain", "train", "import",
+)  # fmt: skip
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,6 +36,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--wheel", type=Path, help="a built wheel of pydl, to record its size")
     p.add_argument("--read", type=Path, help="do not measure: report the last run in this file")
     p.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    p.add_argument("--readme", action="store_true", help="put the table of README_ROWS into README.md")
     a = p.parse_args(argv)
     a.peer_names = a.peers.split(",") if a.peers else [n for n, peer in PEERS.items() if peer.default]
     if unknown := [n for n in a.peer_names if n not in PEERS]:
@@ -95,6 +101,8 @@ def main() -> int:
         print(report.markdown(records))
     else:
         report.print_table(records, {r.name: r for r in ROWS})
+    if a.readme:
+        report.fill_readme([r for r in records if any(part in r["row"] for part in README_ROWS)], ROOT / "README.md")
     if a.plot:
         report.plot(records, a.plot)
     return int(any(r["library"] == "pydl" and "failed" in r for r in records))

@@ -87,6 +87,28 @@ def markdown(records: list[Record]) -> str:
     return "\n".join(lines)
 
 
+def caption(records: list[Record]) -> str:
+    """Return a sentence that says where, when and with which versions a run was made."""
+    first = records[0]
+    versions = {r["library"].split("-")[0]: r["version"] for r in records if r.get("version") and r["library"] != "pydl"}
+    isa = next((r["isa"] for r in records if r.get("isa")), "unknown")
+    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
+    load = f", load {first['load']} before" if first.get("load") else ""
+    return (
+        f"Medians of one run on {first['cpu']} ({first['cpus']} cores, kernels for {isa}), {first['date'][:10]}, commit "
+        f"{first['commit'].rstrip('+')}{load}; {libraries}. torch-mklfix: PyTorch whose MKL treats this CPU as an Intel one. "
+        "The fastest is in bold."
+    )
+
+
+def fill_readme(records: list[Record], path: Path) -> None:
+    """Replace what stands between the README's two bench marks by the caption and the table of the run."""
+    before, rest = path.read_text(encoding="utf-8").split("<!-- bench -->\n")
+    after = rest.split("<!-- /bench -->\n")[1]
+    text = f"<!-- bench -->\n{caption(records)}\n\n{markdown(records)}\n<!-- /bench -->\n"
+    path.write_text(before + text + after, encoding="utf-8")
+
+
 def plot(records: list[Record], path: Path) -> None:
     """Draw every peer's time relative to pydl's, one line per row, one panel per thread count."""
     import matplotlib
