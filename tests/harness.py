@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +115,8 @@ class Case:
     """All that the tests and the benchmark have to know about one operation.
 
     `reference` computes it; `samples` and `errors` make calls; `bench` makes one large enough for two threads.
-    `flops` and `bytes` count the work of a call. `variants` names back ends that can be forced.
+    `flops` and `bytes` count the work of a call. `variants` are back ends that can be forced, on arrays; one that
+    cannot take these arguments raises ValueError.
     `call(T, *args)` is how the operation is spelled, for `T` pydl or torch, where it is not a function of its name.
     `length(*args)` is the length of the reduction and `factor` the stated constant in the tolerance
     eps · √length · factor. `order` says how many times the operation can be differentiated.
@@ -127,7 +128,7 @@ class Case:
     bench: Callable[[Draw], Sample] | None = None
     flops: Callable[..., float] | None = None
     bytes: Callable[..., float] | None = None
-    variants: tuple[str, ...] = ()
+    variants: Mapping[str, Callable[..., Array]] = field(default_factory=dict)
     call: Callable[..., Any] | None = None
     length: Callable[..., int] = _one
     factor: float = 2.0

@@ -113,6 +113,24 @@ def test_second_derivatives(name: str, sample: Sample) -> None:
     assert pydl.autograd.gradgradcheck(function, inputs, fast_mode=True)
 
 
+VARIANTS = [pytest.param(name, v, id=f"{name}-{v}") for name, case in CASES.items() for v in case.variants]
+
+
+@pytest.mark.parametrize("name, variant", VARIANTS)
+def test_every_back_end_computes_the_same(name: str, variant: str) -> None:
+    case, n_tried = CASES[name], 0
+    for sample in SAMPLES[name]:
+        for dtype in DTYPES.values():
+            given = rounded(sample, dtype)
+            try:
+                value = case.variants[variant](*given.args, **given.kwargs)
+            except ValueError:
+                continue
+            n_tried += 1
+            check_close(value, expected(case, given)[0], tolerance(case, given, dtype), True, f"{variant} ({given})")
+    assert n_tried > 5
+
+
 def _laid_out(sample: Sample, layout: str) -> tuple[Sample, Sample]:
     """The sample in another layout, and contiguous with the same values."""
     if layout == "stretched":

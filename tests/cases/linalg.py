@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from pydl._core.gemm_array import PATHS, gemm_array
 from tests import reference
 from tests.harness import Case, Draw, Error, S, Sample
 
@@ -80,6 +81,17 @@ def _linear(g: Draw) -> Iterator[Sample]:
         yield S(g.normal(*x), g.normal(*w), g.normal(w[0]))
 
 
+def _on_path(path: str) -> Callable[..., np.ndarray]:
+    """The product of matrices on one path of the driver, whatever it would choose itself."""
+
+    def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        if x.ndim not in (2, 3) or y.ndim not in (2, 3):
+            raise ValueError("for matrices and batches of them")
+        return gemm_array(x, y, path=path)
+
+    return product
+
+
 def _length(input: Any, *args: Any, **kwargs: Any) -> int:
     return int(input.shape[-1])
 
@@ -118,6 +130,7 @@ CASES = {
         _matmul_errors,
         lambda g: S(g.normal(_SQUARE, 300), g.normal(300, _SQUARE)),
         _flops,
+        variants={path: _on_path(path) for path in PATHS},
         length=_length,
     ),
     "mm": Case(
