@@ -90,14 +90,14 @@ def markdown(records: list[Record]) -> str:
 def caption(records: list[Record]) -> str:
     """Return a sentence that says where, when and with which versions a run was made."""
     first = records[0]
-    versions = {r["library"].split("-")[0]: r["version"] for r in records if r.get("version") and r["library"] != "pydl"}
+    versions = {r["library"].split("-")[0]: r["version"] for r in records if r.get("version")}
     isa = next((r["isa"] for r in records if r.get("isa")), "unknown")
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
     load = f", load {first['load']} before" if first.get("load") else ""
     return (
-        f"Medians of one run on {first['cpu']} ({first['cpus']} cores, kernels for {isa}), {first['date'][:10]}, commit "
-        f"{first['commit'].rstrip('+')}{load}; {libraries}. torch-mklfix: PyTorch whose MKL treats this CPU as an Intel one. "
-        "The fastest is in bold."
+        f"Medians of one run on {first['cpu']} ({first['cpus']} cores, kernels for {isa}), {first['date'][:10]}, "
+        f"commit {first['commit'].rstrip('+')}{load}; {libraries}. torch-mklfix is PyTorch whose MKL treats this CPU "
+        "as an Intel one. The fastest is in bold."
     )
 
 

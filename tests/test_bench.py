@@ -110,14 +110,15 @@ def test_only_the_last_run_is_reported(tmp_path: Path) -> None:
 
 def test_readme_is_filled_between_its_marks(tmp_path: Path) -> None:
     machine = {"cpu": "X", "cpus": 2, "date": "2026-01-02T03:04:05", "commit": "abc+", "load": 0.1, "threads": 1}
-    records = [{**machine, "row": "x", "library": name, "seconds": 1e-3, "version": "1.0"} for name in ("pydl", "numpy")]
+    timing = {**machine, "row": "x", "seconds": 1e-3, "version": "1.0"}
+    records = [{**timing, "library": name} for name in ("pydl", "numpy")]
     path = tmp_path / "README.md"
-    path.write_text("above\n<!-- bench -->\nold\n<!-- /bench -->\nbelow\n")
+    path.write_text("above\n<!-- bench -->\nstale\n<!-- /bench -->\nbelow\n")
     for _ in range(2):
         report.fill_readme(records, path)
     text = path.read_text()
     assert text.startswith("above\n<!-- bench -->\n") and text.endswith("\n<!-- /bench -->\nbelow\n")
-    assert text.count("| x | 1 |") == 1 and "old" not in text and "numpy 1.0" in text and "commit abc" in text
+    assert text.count("| x | 1 |") == 1 and "stale" not in text and "numpy 1.0" in text and "commit abc" in text
 
 
 def test_command_measures_checks_and_records(tmp_path: Path, root: Path) -> None:
