@@ -67,7 +67,9 @@ INLINE vreal vsqrt(vreal a) { return (vreal)_mm512_sqrt_pd((__m512d)a); }
 INLINE vreal vmin(vreal a, vreal b) { return (vreal)_mm512_min_pd((__m512d)a, (__m512d)b); }
 INLINE vreal vmax(vreal a, vreal b) { return (vreal)_mm512_max_pd((__m512d)a, (__m512d)b); }
 INLINE vreal vfma(vreal a, vreal b, vreal c) { return (vreal)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
-INLINE vreal vselect(vint m, vreal a, vreal b) { return (vreal)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)m), (__m512d)b, (__m512d)a); }
+INLINE vreal vselect(vint m, vreal a, vreal b) {
+    return (vreal)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)m), (__m512d)b, (__m512d)a);
+}
 #elif defined(PYDL_ISA_AVX512)
 #define TAIL_MASK(n) ((__mmask16)((1u << (n)) - 1u))
 INLINE vreal vload_n(const real *p, ptrdiff_t n) { return (vreal)_mm512_maskz_loadu_ps(TAIL_MASK(n), p); }
@@ -76,7 +78,9 @@ INLINE vreal vsqrt(vreal a) { return (vreal)_mm512_sqrt_ps((__m512)a); }
 INLINE vreal vmin(vreal a, vreal b) { return (vreal)_mm512_min_ps((__m512)a, (__m512)b); }
 INLINE vreal vmax(vreal a, vreal b) { return (vreal)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE vreal vfma(vreal a, vreal b, vreal c) { return (vreal)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
-INLINE vreal vselect(vint m, vreal a, vreal b) { return (vreal)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)m), (__m512)b, (__m512)a); }
+INLINE vreal vselect(vint m, vreal a, vreal b) {
+    return (vreal)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)m), (__m512)b, (__m512)a);
+}
 #elif defined(PYDL_ISA_AVX2) && PYDL_F64
 INLINE __m256i tail_mask(ptrdiff_t n) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x((long long)n), _mm256_setr_epi64x(0, 1, 2, 3));
