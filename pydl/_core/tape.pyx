@@ -53,6 +53,8 @@ cdef uint64_t n_nodes = 0
 cdef tuple no_args = ()
 cdef object tensor_type = TensorBase
 cdef object handle_class = None
+cdef cnp.ndarray nothing = np.empty(0, np.float32)
+cdef Storage nothing_storage = storage_of(nothing)
 cdef object dtype_of_typenum = {}
 
 # Dropping the last reference to a graph would recurse once a node. Beyond this depth the parts are put aside and dropped by
@@ -457,6 +459,11 @@ cdef void drop_history(TensorBase t) noexcept:
 @cython.no_gc
 cdef class TensorBase:
     """The compiled part of pydl.Tensor: an array, its storage, and its place in the graph."""
+
+    def __cinit__(self, *args, **kwargs):
+        # An object made by __new__ alone is an empty tensor, never a null pointer.
+        self.a = nothing
+        self.s = nothing_storage
 
     def __dealloc__(self):
         global drop_depth
