@@ -159,3 +159,46 @@ def test_torch_in_the_same_process(order: str) -> None:
     assert (
         fresh(code + "print(work() == 400.0 ** 3, fit(), work() == 400.0 ** 3, fit())\n", 60) == "True True True True"
     )
+
+
+WORKERS = """
+import os, threading, time
+import numpy as np, pydl
+from pydl._core.dispatch import registry
+from tests.cases import CASES
+from tests.harness import Draw, bind, rounded, tensors
+
+main = str(threading.get_native_id())
+
+def worked():
+    tasks = [t for t in os.listdir("/proc/self/task") if t != main]
+    return sum(int(open(f"/proc/self/task/{t}/schedstat").read().split()[0]) for t in tasks)
+
+pydl.set_num_threads(2)
+idle = []
+for name, case in CASES.items():
+    if case.bench is None or getattr(registry[name], "numpy_backed", False):
+        continue
+    given, _ = tensors(pydl, rounded(case.bench(Draw(name)), np.float32))
+    call = bind(pydl, name, case)
+    for _ in range(5):
+        call(*given.args)
+        time.sleep(0.02)
+        before = worked()
+        call(*given.args)
+        time.sleep(0.002)
+        if worked() > before:
+            break
+    else:
+        idle.append(name)
+print(*idle)
+"""
+
+SERIAL = {"clamp", "nll_loss"}  # one pass over memory on one thread; made of steps that NumPy does
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="reads the time of each thread in /proc")
+def test_two_threads_really_work() -> None:
+    """Else the comparison of one and two threads in test_ops would compare one thread with itself."""
+    path = os.pathsep.join(filter(None, sys.path))
+    assert set(fresh(WORKERS, 60, PYTHONPATH=path).split()) <= SERIAL
