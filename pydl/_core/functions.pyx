@@ -30,6 +30,15 @@ cdef object result(object out, str op, object a, object b):
     return out
 
 
+cdef object two_tensors(int code, str op, object a, str name_a, object b, str name_b):
+    return result(arithmetic.binary(code, tensor_arg(a, op, name_a), tensor_arg(b, op, name_b)), op, a, b)
+
+
+cdef object scaled(object other, object alpha, str op):
+    """alpha * other, the second operand of add and sub."""
+    return other if alpha == 1 else result(arithmetic.binary(PYDL_B_mul, other, alpha), op, other, alpha)
+
+
 cdef tuple ints_arg(tuple sizes):
     """Sizes given one by one, or as one sequence."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
@@ -38,7 +47,8 @@ cdef tuple ints_arg(tuple sizes):
 
 
 def neg(input):
-    """y = −x. Shapes: any; integers are computed in their own type. Gradient: dx = −dy. Errors: RuntimeError for bool tensors. Source: torch.neg.
+    """y = −x. Shapes: any; integers are computed in their own type. Gradient: dx = −dy.
+    Errors: RuntimeError for bool tensors. Source: torch.neg.
 
     Example:
         >>> import pydl
@@ -49,12 +59,14 @@ def neg(input):
 
 
 def neg_(input):
-    """neg in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.neg_."""
+    """neg in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.neg_."""
     return inplace.unary_(PYDL_U_neg, tensor_arg(input, "neg_", "input"))
 
 
 def abs(input):
-    """y = |x|. Shapes: any; integers are computed in their own type. Gradient: dx = dy · sign x (0 at 0). Source: torch.abs.
+    """y = |x|. Shapes: any; integers are computed in their own type. Gradient: dx = dy · sign x (0 at 0).
+    Source: torch.abs.
 
     Example:
         >>> import pydl
@@ -65,7 +77,8 @@ def abs(input):
 
 
 def abs_(input):
-    """abs in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.abs_."""
+    """abs in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.abs_."""
     return inplace.unary_(PYDL_U_abs, tensor_arg(input, "abs_", "input"))
 
 
@@ -81,12 +94,14 @@ def square(input):
 
 
 def square_(input):
-    """square in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.square_."""
+    """square in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.square_."""
     return inplace.unary_(PYDL_U_square, tensor_arg(input, "square_", "input"))
 
 
 def reciprocal(input):
-    """y = 1 / x. Shapes: any; integers are computed in the default type. Gradient: dx = −y² dy. Source: torch.reciprocal.
+    """y = 1 / x. Shapes: any; integers are computed in the default type. Gradient: dx = −y² dy.
+    Source: torch.reciprocal.
 
     Example:
         >>> import pydl
@@ -97,12 +112,14 @@ def reciprocal(input):
 
 
 def reciprocal_(input):
-    """reciprocal in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.reciprocal_."""
+    """reciprocal in place: x is overwritten with the result.
+    Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.reciprocal_."""
     return inplace.unary_(PYDL_U_reciprocal, tensor_arg(input, "reciprocal_", "input"))
 
 
 def sqrt(input):
-    """y = √x, NaN below 0. Shapes: any; integers are computed in the default type. Gradient: dx = dy / (2 y). Source: torch.sqrt.
+    """y = √x, NaN below 0. Shapes: any; integers are computed in the default type. Gradient: dx = dy / (2 y).
+    Source: torch.sqrt.
 
     Example:
         >>> import pydl
@@ -113,7 +130,8 @@ def sqrt(input):
 
 
 def sqrt_(input):
-    """sqrt in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.sqrt_."""
+    """sqrt in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.sqrt_."""
     return inplace.unary_(PYDL_U_sqrt, tensor_arg(input, "sqrt_", "input"))
 
 
@@ -129,12 +147,14 @@ def exp(input):
 
 
 def exp_(input):
-    """exp in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.exp_."""
+    """exp in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.exp_."""
     return inplace.unary_(PYDL_U_exp, tensor_arg(input, "exp_", "input"))
 
 
 def log(input):
-    """y = ln x, −∞ at 0, NaN below. Shapes: any; integers are computed in the default type. Gradient: dx = dy / x. Source: torch.log.
+    """y = ln x, −∞ at 0, NaN below. Shapes: any; integers are computed in the default type.
+    Gradient: dx = dy / x. Source: torch.log.
 
     Example:
         >>> import pydl
@@ -145,12 +165,14 @@ def log(input):
 
 
 def log_(input):
-    """log in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.log_."""
+    """log in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.log_."""
     return inplace.unary_(PYDL_U_log, tensor_arg(input, "log_", "input"))
 
 
 def tanh(input):
-    """y = tanh x. Shapes: any; integers are computed in the default type. Gradient: dx = (1 − y²) dy. Source: torch.tanh.
+    """y = tanh x. Shapes: any; integers are computed in the default type. Gradient: dx = (1 − y²) dy.
+    Source: torch.tanh.
 
     Example:
         >>> import pydl
@@ -161,12 +183,14 @@ def tanh(input):
 
 
 def tanh_(input):
-    """tanh in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.tanh_."""
+    """tanh in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.tanh_."""
     return inplace.unary_(PYDL_U_tanh, tensor_arg(input, "tanh_", "input"))
 
 
 def sigmoid(input):
-    """y = 1 / (1 + e⁻ˣ). Shapes: any; integers are computed in the default type. Gradient: dx = y (1 − y) dy. Source: torch.sigmoid.
+    """y = 1 / (1 + e⁻ˣ). Shapes: any; integers are computed in the default type. Gradient: dx = y (1 − y) dy.
+    Source: torch.sigmoid.
 
     Example:
         >>> import pydl
@@ -177,12 +201,14 @@ def sigmoid(input):
 
 
 def sigmoid_(input):
-    """sigmoid in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.sigmoid_."""
+    """sigmoid in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.sigmoid_."""
     return inplace.unary_(PYDL_U_sigmoid, tensor_arg(input, "sigmoid_", "input"))
 
 
 def relu(input):
-    """y = max(x, 0). Shapes: any; integers are computed in their own type. Gradient: dx = dy where y > 0, else 0. Source: torch.relu.
+    """y = max(x, 0). Shapes: any; integers are computed in their own type.
+    Gradient: dx = dy where y > 0, else 0. Source: torch.relu.
 
     Example:
         >>> import pydl
@@ -193,7 +219,8 @@ def relu(input):
 
 
 def relu_(input):
-    """relu in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.relu_."""
+    """relu in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.relu_."""
     return inplace.unary_(PYDL_U_relu, tensor_arg(input, "relu_", "input"))
 
 
@@ -205,15 +232,13 @@ def add(input, other, *, alpha=1):
         >>> pydl.add(pydl.tensor([3., 2.]), 1)
         tensor([4., 3.])
     """
-    if alpha != 1:
-        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "add", other, alpha) if isinstance(other, TensorBase) else other * alpha
+    other = scaled(other, alpha, "add")
     return result(arithmetic.binary(PYDL_B_add, input, other), "add", input, other)
 
 
 def add_(input, other, *, alpha=1):
     """add in place: input is overwritten with the result. Source: torch.Tensor.add_."""
-    if alpha != 1:
-        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "add_", other, alpha) if isinstance(other, TensorBase) else other * alpha
+    other = scaled(other, alpha, "add_")
     return inplace.binary_(PYDL_B_add, tensor_arg(input, "add_", "input"), other)
 
 
@@ -225,15 +250,13 @@ def sub(input, other, *, alpha=1):
         >>> pydl.sub(pydl.tensor([3., 2.]), 1)
         tensor([2., 1.])
     """
-    if alpha != 1:
-        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "sub", other, alpha) if isinstance(other, TensorBase) else other * alpha
+    other = scaled(other, alpha, "sub")
     return result(arithmetic.binary(PYDL_B_sub, input, other), "sub", input, other)
 
 
 def sub_(input, other, *, alpha=1):
     """sub in place: input is overwritten with the result. Source: torch.Tensor.sub_."""
-    if alpha != 1:
-        other = result(arithmetic.binary(PYDL_B_mul, other, alpha), "sub_", other, alpha) if isinstance(other, TensorBase) else other * alpha
+    other = scaled(other, alpha, "sub_")
     return inplace.binary_(PYDL_B_sub, tensor_arg(input, "sub_", "input"), other)
 
 
@@ -271,12 +294,14 @@ def div(input, other, *, rounding_mode=None):
 
 
 def div_(input, other):
-    """div in place: input is overwritten with the result. Errors: RuntimeError for integers. Source: torch.Tensor.div_."""
+    """div in place: input is overwritten with the result. Errors: RuntimeError for integers.
+    Source: torch.Tensor.div_."""
     return inplace.binary_(PYDL_B_div, tensor_arg(input, "div_", "input"), other)
 
 
 def pow(input, exponent):
-    """y = input ^ exponent. Shapes: broadcast. Gradient: dinput = exponent · input^(exponent − 1) · dy, dexponent = y · ln(input) · dy.
+    """y = input ^ exponent. Shapes: broadcast.
+    Gradient: dinput = exponent · input^(exponent − 1) · dy, dexponent = y · ln(input) · dy.
 
     Errors: RuntimeError for integers to negative integer numbers. Source: torch.pow.
 
@@ -294,58 +319,63 @@ def pow_(input, exponent):
 
 
 def maximum(input, other):
-    """y = max(input, other), NaN if one is NaN. Shapes: broadcast. Gradient: dy to the larger one, half to each if equal. Source: torch.maximum.
+    """y = max(input, other), NaN if one is NaN. Shapes: broadcast.
+    Gradient: dy to the larger one, half to each if equal. Source: torch.maximum.
 
     Example:
         >>> import pydl
         >>> pydl.maximum(pydl.tensor([3., 1.]), pydl.tensor([2., 2.]))
         tensor([3., 2.])
     """
-    return result(arithmetic.binary(PYDL_B_maximum, tensor_arg(input, "maximum", "input"), tensor_arg(other, "maximum", "other")), "maximum", input, other)
+    return two_tensors(PYDL_B_maximum, "maximum", input, "input", other, "other")
 
 
 def minimum(input, other):
-    """y = min(input, other), NaN if one is NaN. Shapes: broadcast. Gradient: dy to the smaller one, half to each if equal. Source: torch.minimum.
+    """y = min(input, other), NaN if one is NaN. Shapes: broadcast.
+    Gradient: dy to the smaller one, half to each if equal. Source: torch.minimum.
 
     Example:
         >>> import pydl
         >>> pydl.minimum(pydl.tensor([3., 1.]), pydl.tensor([2., 2.]))
         tensor([2., 1.])
     """
-    return result(arithmetic.binary(PYDL_B_minimum, tensor_arg(input, "minimum", "input"), tensor_arg(other, "minimum", "other")), "minimum", input, other)
+    return two_tensors(PYDL_B_minimum, "minimum", input, "input", other, "other")
 
 
 def tanh_backward(grad_output, output):
-    """dx = (1 − y²) dy, the backward of tanh from its output. Shapes: broadcast. Differentiable in both. Source: aten::tanh_backward.
+    """dx = (1 − y²) dy, the backward of tanh from its output. Shapes: broadcast. Differentiable in both.
+    Source: aten::tanh_backward.
 
     Example:
         >>> import pydl
         >>> pydl.ops.tanh_backward(pydl.tensor([2.]), pydl.tensor([0.5]))
         tensor([1.5000])
     """
-    return result(arithmetic.binary(PYDL_B_tanh_bwd, tensor_arg(grad_output, "tanh_backward", "grad_output"), tensor_arg(output, "tanh_backward", "output")), "tanh_backward", grad_output, output)
+    return two_tensors(PYDL_B_tanh_bwd, "tanh_backward", grad_output, "grad_output", output, "output")
 
 
 def sigmoid_backward(grad_output, output):
-    """dx = y (1 − y) dy, the backward of sigmoid from its output. Shapes: broadcast. Differentiable in both. Source: aten::sigmoid_backward.
+    """dx = y (1 − y) dy, the backward of sigmoid from its output. Shapes: broadcast. Differentiable in both.
+    Source: aten::sigmoid_backward.
 
     Example:
         >>> import pydl
         >>> pydl.ops.sigmoid_backward(pydl.tensor([2.]), pydl.tensor([0.5]))
         tensor([0.5000])
     """
-    return result(arithmetic.binary(PYDL_B_sigmoid_bwd, tensor_arg(grad_output, "sigmoid_backward", "grad_output"), tensor_arg(output, "sigmoid_backward", "output")), "sigmoid_backward", grad_output, output)
+    return two_tensors(PYDL_B_sigmoid_bwd, "sigmoid_backward", grad_output, "grad_output", output, "output")
 
 
 def threshold_backward(grad_output, output):
-    """dx = dy where y > 0, else 0: the backward of relu. Shapes: broadcast. Differentiable in grad_output. Source: aten::threshold_backward.
+    """dx = dy where y > 0, else 0: the backward of relu. Shapes: broadcast. Differentiable in grad_output.
+    Source: aten::threshold_backward.
 
     Example:
         >>> import pydl
         >>> pydl.ops.threshold_backward(pydl.tensor([2., 2.]), pydl.tensor([1., 0.]))
         tensor([2., 0.])
     """
-    return result(arithmetic.binary(PYDL_B_relu_bwd, tensor_arg(grad_output, "threshold_backward", "grad_output"), tensor_arg(output, "threshold_backward", "output")), "threshold_backward", grad_output, output)
+    return two_tensors(PYDL_B_relu_bwd, "threshold_backward", grad_output, "grad_output", output, "output")
 
 
 cdef object divide_rounded(object a, object b, str mode):
@@ -497,9 +527,11 @@ def clamp(input, min=None, max=None):
 
 
 def matmul(input, other):
-    """y = input @ other. Shapes: (n)·(n) → (); (m, n)·(n, p) → (m, p); leading dimensions are batches and broadcast; a vector counts as a row on the left and a column on the right.
+    """y = input @ other. Shapes: (n)·(n) → (); (m, n)·(n, p) → (m, p);
+    leading dimensions are batches and broadcast; a vector counts as a row on the left and a column on the right.
 
-    Gradient: dinput = dy otherᵀ, dother = inputᵀ dy. Errors: ShapeError, RuntimeError for different types. Source: torch.matmul.
+    Gradient: dinput = dy otherᵀ, dother = inputᵀ dy. Errors: ShapeError, RuntimeError for different types.
+    Source: torch.matmul.
 
     Example:
         >>> import pydl
@@ -512,7 +544,8 @@ def matmul(input, other):
 def linear(input, weight, bias=None):
     """y = x Wᵀ + b. Shapes: x (..., I), W (K, I), b (K) → y (..., K).
 
-    Gradient: dx = dy W, dW = dyᵀ x, db = Σ dy over the rows. Errors: ShapeError; RuntimeError for different types. Source: torch.nn.functional.linear.
+    Gradient: dx = dy W, dW = dyᵀ x, db = Σ dy over the rows.
+    Errors: ShapeError; RuntimeError for different types. Source: torch.nn.functional.linear.
 
     Example:
         >>> import pydl
@@ -549,7 +582,8 @@ cdef object reduce_sum(object input, object dim, bint keepdim, object dtype, bin
 def sum(input, dim=None, keepdim=False, *, dtype=None):
     """y = Σ x over dim (an int, several, or None: all); integers and bools are summed in int64.
 
-    Shapes: x without dim, or with size 1 there if keepdim. Gradient: dx = dy, expanded. Errors: IndexError for a bad dim. Source: torch.sum.
+    Shapes: x without dim, or with size 1 there if keepdim. Gradient: dx = dy, expanded.
+    Errors: IndexError for a bad dim. Source: torch.sum.
 
     Example:
         >>> import pydl
@@ -562,7 +596,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None):
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """y = Σ x / n over dim (an int, several, or None: all).
 
-    Shapes: x without dim, or with size 1 there if keepdim. Gradient: dx = dy / n, expanded. Errors: RuntimeError for integers; IndexError for a bad dim. Source: torch.mean.
+    Shapes: x without dim, or with size 1 there if keepdim. Gradient: dx = dy / n, expanded.
+    Errors: RuntimeError for integers; IndexError for a bad dim. Source: torch.mean.
 
     Example:
         >>> import pydl
@@ -604,7 +639,8 @@ def reshape(input, *shape_):
 def flatten(input, start_dim=0, end_dim=-1):
     """x with the dimensions start_dim … end_dim made one; a 0-d tensor gets one dimension.
 
-    Gradient: dx = dy in x's shape. Errors: IndexError for a bad dim; RuntimeError if start_dim comes after end_dim. Source: torch.flatten.
+    Gradient: dx = dy in x's shape.
+    Errors: IndexError for a bad dim; RuntimeError if start_dim comes after end_dim. Source: torch.flatten.
 
     Example:
         >>> import pydl
@@ -627,7 +663,8 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 
 def transpose(input, dim0, dim1):
-    """x with two dimensions swapped, on the same memory. Gradient: swapped back. Errors: IndexError for a bad dim. Source: torch.transpose.
+    """x with two dimensions swapped, on the same memory. Gradient: swapped back.
+    Errors: IndexError for a bad dim. Source: torch.transpose.
 
     Example:
         >>> import pydl
@@ -688,11 +725,14 @@ def squeeze(input, dim=None):
         >>> pydl.squeeze(pydl.ones(2, 1, 3, 1)).shape
         pydl.Size([2, 3])
     """
-    return shape.squeeze(tensor_arg(input, "squeeze", "input"), None if dim is None else tuple(dim) if isinstance(dim, (tuple, list)) else (dim,))
+    if dim is not None:
+        dim = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+    return shape.squeeze(tensor_arg(input, "squeeze", "input"), dim)
 
 
 def unsqueeze(input, dim):
-    """x with a dimension of size 1 inserted at dim. The same memory. Gradient: dx = dy in x's shape. Errors: IndexError. Source: torch.unsqueeze.
+    """x with a dimension of size 1 inserted at dim. The same memory. Gradient: dx = dy in x's shape.
+    Errors: IndexError. Source: torch.unsqueeze.
 
     Example:
         >>> import pydl
