@@ -124,14 +124,8 @@ def gradgradcheck(
     else:
         cotangents = _as_tuple(grad_outputs)
 
-    def first_derivatives(*args: Any) -> tuple[Tensor, ...]:
-        x, g = args[: len(args) - len(cotangents)], args[len(args) - len(cotangents) :]
-        wanted = tuple(t for t in x if isinstance(t, Tensor) and t.requires_grad)
-        given = engine.backward(_outputs(func, x), g, True, True, wanted, True, False)
-        return tuple(d for d in given if d is not None)
-
     return gradcheck(
-        first_derivatives,
+        _first_derivatives(func, len(cotangents)),
         tupled + cotangents,
         eps=eps,
         atol=atol,
@@ -144,6 +138,18 @@ def gradgradcheck(
         fast_mode=fast_mode,
         masked=masked,
     )
+
+
+def _first_derivatives(func: Callable[..., Any], n_outputs: int) -> Callable[..., tuple[Tensor, ...]]:
+    """(x, g) ↦ ∂⟨g, f(x)⟩/∂x for the x that require a gradient, recorded."""
+
+    def derivatives(*args: Any) -> tuple[Tensor, ...]:
+        x, g = args[: len(args) - n_outputs], args[len(args) - n_outputs :]
+        wanted = tuple(t for t in x if isinstance(t, Tensor) and t.requires_grad)
+        given = engine.backward(_outputs(func, x), g, True, True, wanted, True, False)
+        return tuple(d for d in given if d is not None)
+
+    return derivatives
 
 
 class _Checker:
