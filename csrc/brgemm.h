@@ -14,8 +14,6 @@
 #include "kernels.h"
 #include "simd.h"
 
-#define VLANES (VBYTES / (PYDL_F64 ? 8 : 4)) /* LANES for the preprocessor */
-
 #if defined(PYDL_ISA_AVX512)
 #define EACH_WIDE(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #define EACH_NARROW(X) EACH_WIDE(X)
@@ -35,7 +33,7 @@ enum { MR = 3, NV = 3, MR1 = 6 }; /* share of mul+add peak: 3×3 83 %, 2×4 82, 
 #endif
 /* Longest chain of roundings: 256 gave errors up to 7.1e-7 of the largest value in f32, 128 at most 5e-7 for 1 % of the speed. */
 enum { CHAIN = 128 };
-enum { NR = NV * VLANES, MR_MAX = MR1 > MR ? MR1 : MR };
+enum { NR = NV * LANE_COUNT, MR_MAX = MR1 > MR ? MR1 : MR };
 
 /* Cache blocks: a panel of KC × NR stays in L1, MC × KC of A in L2 (half of 512 KB, the smallest one about), KC × NC of B in L3. */
 #if defined(PYDL_ISA_AVX512)
@@ -57,16 +55,16 @@ INLINE void store_tail(real *p, vreal v, ptrdiff_t n) {
 #if defined(PYDL_ISA_AVX512)
     vstore_n(p, v, n);
 #else
-    real t[VLANES];
+    real t[LANE_COUNT];
     const real *q = t;
     vstore(t, v);
-#if VLANES > 8
+#if LANE_COUNT > 8
     if (n & 8) memcpy(p, q, 8 * sizeof(real)), p += 8, q += 8;
 #endif
-#if VLANES > 4
+#if LANE_COUNT > 4
     if (n & 4) memcpy(p, q, 4 * sizeof(real)), p += 4, q += 4;
 #endif
-#if VLANES > 2
+#if LANE_COUNT > 2
     if (n & 2) memcpy(p, q, 2 * sizeof(real)), p += 2, q += 2;
 #endif
     if (n & 1) *p = *q;
@@ -77,7 +75,7 @@ INLINE vreal relu_of(vreal v) { return vselect(v < (vreal){0}, (vreal){0}, v); }
 
 /* store_tail of mr rows as a loop: unrolled it would be most of the code of a narrow tile. */
 INLINE void store_tails(const int mr, vreal (*acc)[NV], real *c, ptrdiff_t c_row, ptrdiff_t n) {
-    real t[MR_MAX][VLANES];
+    real t[MR_MAX][LANE_COUNT];
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) vstore(t[i], acc[i][0]);
 #pragma GCC unroll 1
@@ -116,7 +114,7 @@ INLINE void tile(const int mr, const int nv, const int masked, const tile_shape 
     const int group = mr <= 6 ? mr : (mr + 1) / 2; /* 7 or 8 rows from one pointer: gcc 12 spills */
     const ptrdiff_t r1 = s->a_row, r3 = 3 * r1, r5 = 5 * r1, r7 = 7 * r1;
     const ptrdiff_t segments = (s->k + CHAIN - 1) / CHAIN, longest = segments > 1 ? (s->k + segments - 1) / segments : s->k;
-    real total[MR_MAX * NV][VLANES];
+    real total[MR_MAX * NV][LANE_COUNT];
     ptrdiff_t in_chain = 0, left = 0;
     int folded = 0;
     EACH_VECTOR acc[i][v] = (vreal){0};

@@ -13,10 +13,10 @@
 enum { DOT_CHAINS = 2, DOT_ROWS = 4, DOT_BLOCK = 4096, SUM_ROWS = 4, SUM_BLOCK = 128, SUM_COLUMNS = 1024 };
 
 INLINE real sum_lanes(vreal v) {
-    real t[VLANES];
+    real t[LANE_COUNT];
     vstore(t, v);
 #pragma GCC unroll 4
-    for (int half = VLANES / 2; half > 0; half /= 2)
+    for (int half = LANE_COUNT / 2; half > 0; half /= 2)
 #pragma GCC unroll 8
         for (int i = 0; i < half; i++) t[i] += t[i + half];
     return t[0];

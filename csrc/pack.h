@@ -19,12 +19,12 @@
         b = SHUFFLED(a, b, hi); \
         a = swapped; \
     } while (0)
-#if VLANES == 2
+#if LANE_COUNT == 2
 #define SWAP_1(a, b) SWAP_LANES(a, b, (0, 2), (1, 3))
-#elif VLANES == 4
+#elif LANE_COUNT == 4
 #define SWAP_1(a, b) SWAP_LANES(a, b, (0, 4, 2, 6), (1, 5, 3, 7))
 #define SWAP_2(a, b) SWAP_LANES(a, b, (0, 1, 4, 5), (2, 3, 6, 7))
-#elif VLANES == 8
+#elif LANE_COUNT == 8
 #define SWAP_1(a, b) SWAP_LANES(a, b, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
 #define SWAP_2(a, b) SWAP_LANES(a, b, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
 #define SWAP_4(a, b) SWAP_LANES(a, b, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
@@ -43,18 +43,18 @@
                 (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
 #endif
 #define SWAP_ROUND(r, d, swap) \
-    _Pragma("GCC unroll 16") for (int i = 0; i < VLANES; i++) if (!(i & (d))) swap(r[i], r[i + (d)])
+    _Pragma("GCC unroll 16") for (int i = 0; i < LANE_COUNT; i++) if (!(i & (d))) swap(r[i], r[i + (d)])
 
 /* r[i][j] <-> r[j][i]. */
-INLINE void transpose(vreal r[VLANES]) {
+INLINE void transpose(vreal r[LANE_COUNT]) {
     SWAP_ROUND(r, 1, SWAP_1);
-#if VLANES >= 4
+#if LANE_COUNT >= 4
     SWAP_ROUND(r, 2, SWAP_2);
 #endif
-#if VLANES >= 8
+#if LANE_COUNT >= 8
     SWAP_ROUND(r, 4, SWAP_4);
 #endif
-#if VLANES >= 16
+#if LANE_COUNT >= 16
     SWAP_ROUND(r, 8, SWAP_8);
 #endif
 }
@@ -67,27 +67,27 @@ INLINE vreal load_clipped(const real *p, ptrdiff_t n) { return n >= LANES ? vloa
 INLINE void pack_copied(const int width, ptrdiff_t w, ptrdiff_t k, const real *src, ptrdiff_t s_k, real *dst) {
     for (ptrdiff_t i = 0; i < k; i++, src += s_k, dst += width)
 #pragma GCC unroll 4
-        for (int v = 0; v < width; v += VLANES) vstore(dst + v, load_clipped(src + v, w - v));
+        for (int v = 0; v < width; v += LANE_COUNT) vstore(dst + v, load_clipped(src + v, w - v));
 }
 
-/* Source with unit stride in k: VLANES × VLANES blocks, `groups` of them side by side because the stores must go in order of k. */
+/* Source with unit stride in k: LANE_COUNT × LANE_COUNT blocks, `groups` of them side by side because the stores must go in order of k. */
 INLINE void pack_transposed_groups(const int width, const int groups, ptrdiff_t w, ptrdiff_t k, const real *src, ptrdiff_t s_w,
                                    real *dst) {
-    for (ptrdiff_t i = 0; i < k; i += VLANES) {
-        vreal r[2][VLANES];
+    for (ptrdiff_t i = 0; i < k; i += LANE_COUNT) {
+        vreal r[2][LANE_COUNT];
         const ptrdiff_t left = k - i;
 #pragma GCC unroll 2
         for (int g = 0; g < groups; g++) {
 #pragma GCC unroll 16
-            for (int j = 0; j < VLANES; j++)
-                r[g][j] = g * VLANES + j < w ? load_clipped(src + (g * VLANES + j) * s_w + i, left) : (vreal){0};
+            for (int j = 0; j < LANE_COUNT; j++)
+                r[g][j] = g * LANE_COUNT + j < w ? load_clipped(src + (g * LANE_COUNT + j) * s_w + i, left) : (vreal){0};
             transpose(r[g]);
         }
 #pragma GCC unroll 16
-        for (int j = 0; j < VLANES; j++) {
+        for (int j = 0; j < LANE_COUNT; j++) {
             if (j >= left) break;
 #pragma GCC unroll 2
-            for (int g = 0; g < groups; g++) vstore(dst + (i + j) * width + g * VLANES, r[g][j]);
+            for (int g = 0; g < groups; g++) vstore(dst + (i + j) * width + g * LANE_COUNT, r[g][j]);
         }
     }
 }
@@ -95,10 +95,10 @@ INLINE void pack_transposed_groups(const int width, const int groups, ptrdiff_t 
 INLINE void pack_panel(const int width, ptrdiff_t w, ptrdiff_t k, const real *src, ptrdiff_t s_w, ptrdiff_t s_k, real *dst) {
     if (s_w == 1) {
         pack_copied(width, w, k, src, s_k, dst);
-    } else if (s_k == 1 && width % VLANES == 0) {
-        for (int v = 0; v < width; v += VLANES) pack_transposed_groups(width, 1, w - v, k, src + v * s_w, s_w, dst + v);
-    } else if (s_k == 1 && width <= 2 * VLANES) {
-        pack_transposed_groups(width, width > VLANES ? 2 : 1, w, k, src, s_w, dst);
+    } else if (s_k == 1 && width % LANE_COUNT == 0) {
+        for (int v = 0; v < width; v += LANE_COUNT) pack_transposed_groups(width, 1, w - v, k, src + v * s_w, s_w, dst + v);
+    } else if (s_k == 1 && width <= 2 * LANE_COUNT) {
+        pack_transposed_groups(width, width > LANE_COUNT ? 2 : 1, w, k, src, s_w, dst);
     } else {
         for (ptrdiff_t i = 0; i < k; i++)
             for (ptrdiff_t j = 0; j < width; j++) dst[i * width + j] = j < w ? src[i * s_k + j * s_w] : (real)0;
@@ -113,7 +113,7 @@ INLINE void pack_rows(const int n_panels, ptrdiff_t k, const real *src, ptrdiff_
 #pragma GCC unroll 4
         for (int p = 0; p < n_panels; p++)
 #pragma GCC unroll 4
-            for (int v = 0; v < NR; v += VLANES) vstore(dst + (p * k + i) * NR + v, vload(src + p * NR + v));
+            for (int v = 0; v < NR; v += LANE_COUNT) vstore(dst + (p * k + i) * NR + v, vload(src + p * NR + v));
 }
 
 static void pack_b(ptrdiff_t k, ptrdiff_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_col, void *panels) {
@@ -142,17 +142,17 @@ static void pack_a(ptrdiff_t m, ptrdiff_t k, const void *a, ptrdiff_t a_row, ptr
 static void gemm_store_transposed(ptrdiff_t m, ptrdiff_t n, const void *ct, ptrdiff_t ct_row, void *c, ptrdiff_t c_row,
                                   const void *bias, int flags) {
     const int accumulate = (flags & PYDL_GEMM_ACCUMULATE) != 0, relu = (flags & PYDL_GEMM_RELU) != 0;
-    for (ptrdiff_t j = 0; j < n; j += VLANES) {
+    for (ptrdiff_t j = 0; j < n; j += LANE_COUNT) {
         const real *bias_j = bias ? (const real *)bias + j : NULL;
-        for (ptrdiff_t i = 0; i < m; i += VLANES) {
+        for (ptrdiff_t i = 0; i < m; i += LANE_COUNT) {
             const real *src = (const real *)ct + j * ct_row + i;
             real *dst = (real *)c + i * c_row + j;
-            vreal r[VLANES], row[1][NV];
+            vreal r[LANE_COUNT], row[1][NV];
 #pragma GCC unroll 16
-            for (int q = 0; q < VLANES; q++) r[q] = q < n - j ? load_clipped(src + q * ct_row, m - i) : (vreal){0};
+            for (int q = 0; q < LANE_COUNT; q++) r[q] = q < n - j ? load_clipped(src + q * ct_row, m - i) : (vreal){0};
             transpose(r);
 #pragma GCC unroll 16
-            for (int q = 0; q < VLANES; q++) {
+            for (int q = 0; q < LANE_COUNT; q++) {
                 if (q >= m - i) break;
                 row[0][0] = r[q];
                 store_finished(1, 1, row, dst + q * c_row, c_row, bias_j, accumulate, relu, n - j);
