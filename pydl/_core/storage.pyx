@@ -61,7 +61,7 @@ cdef inline int class_of(size_t n_bytes) noexcept nogil:
     cdef size_t top = n_bytes - 1 if n_bytes > SMALLEST else SMALLEST - 1
     while (top >> octave) > 127:
         octave += 1
-    cdef size_t quarter = SMALLEST << octave
+    cdef size_t quarter = <size_t>SMALLEST << octave
     if n_bytes <= SMALLEST:
         return 0
     return 4 * octave + <int>((n_bytes - quarter + (quarter >> 2) - 1) // (quarter >> 2))
