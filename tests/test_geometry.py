@@ -205,3 +205,25 @@ def test_overlapping_input_and_output(shift: int) -> None:
     except RuntimeError:
         return
     assert np.array_equal(a, wanted)
+
+
+def free_bytes() -> int:
+    try:
+        lines = open("/proc/meminfo").read().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+@pytest.mark.slow
+def test_more_than_two_to_the_31_elements() -> None:
+    """Sizes and offsets beyond 32 bits in compiled kernels: in place, a sum, a view at the end."""
+    n = 2**31 + 9
+    if free_bytes() < 5 * n:
+        pytest.skip("needs 11 GB of memory")
+    x = pydl.zeros(n)
+    x[-3:] = -2.0
+    x.abs_()
+    assert x[2**31 + 6 :].tolist() == [2.0, 2.0, 2.0]
+    assert x.sum().item() == 6.0
+    assert x.argmax().item() == n - 3

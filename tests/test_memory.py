@@ -126,3 +126,16 @@ def test_the_cache_can_be_emptied_and_bounded() -> None:
     pydl.zeros(100_000)
     storage.empty_cache()
     assert storage.stats()["bytes_cached"] == 0
+
+
+@pytest.mark.parametrize("gib", [2, 4, 5, 9, 2**20, 2**30])
+def test_blocks_beyond_32_bits(gib: int) -> None:
+    """Their size class is computed without overflow; what the machine does not give is a MemoryError."""
+    try:
+        t = pydl.empty(gib * 2**28)
+    except (MemoryError, RuntimeError):
+        return
+    t[-1] = 3.0
+    assert t[-1].item() == 3.0
+    del t
+    storage.empty_cache()
