@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,7 @@ def test_overlapping_input_and_output(shift: int) -> None:
 
 def free_bytes() -> int:
     try:
-        lines = open("/proc/meminfo").read().splitlines()
+        lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return 0
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
