@@ -14,7 +14,7 @@ import numpy as np
 
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
-from pydl._core.tape import wrap
+from pydl._core.tape import is_grad_enabled, wrap
 from pydl.ops._arrays import Array, Index, dense, numpy_key, scatter_index
 from pydl.ops._checks import check_range, tensor_arg
 from pydl.ops._declare import op
@@ -281,8 +281,26 @@ def _basic_view(x: Tensor, basic: tuple[Any, ...]) -> Tensor:
     return x if all(isinstance(i, slice) and i == slice(None) for i in basic) else x[basic]
 
 
+def _simple(x: Tensor, key: Any) -> Array | None:
+    """The array of a key that is one tensor of rows or one mask, where nothing is recorded: the way of data sets."""
+    if not isinstance(key, Tensor) or (is_grad_enabled() and x.requires_grad):
+        return None
+    k: Array = key.array
+    if k.ndim == 0 or x.array.ndim == 0:
+        return None
+    fits = k.dtype == np.int64 or (k.dtype == np.bool_ and k.shape == x.array.shape[: k.ndim])
+    return k if fits else None
+
+
 def getitem(x: Tensor, key: Any) -> Tensor:
     """x[key] for a key that holds tensors, arrays, lists or bools."""
+    k = _simple(x, key)
+    if k is not None:
+        try:
+            return wrap(x.array[k] if k.dtype == np.bool_ else np.take(x.array, k, axis=0))
+        except IndexError:
+            check_range(k, x.array.shape[0], 0, "index", negative=True)
+            raise
     basic, where = plan(x.array.shape, key)
     view = _basic_view(x, basic)
     return view if all(i is None for i in where) else index(view, where)
@@ -290,6 +308,12 @@ def getitem(x: Tensor, key: Any) -> Tensor:
 
 def setitem(x: Tensor, key: Any, value: Any) -> None:
     """x[key] = value for a key that holds tensors, arrays, lists or bools; a number is converted to the type of x."""
+    if isinstance(value, (bool, int, float)):
+        k = _simple(x, key)
+        if k is not None and k.dtype == np.bool_:
+            x.array[k] = value
+            x._bump_version()
+            return
     basic, where = plan(x.array.shape, key)
     if all(i is None for i in where):
         x[basic] = value

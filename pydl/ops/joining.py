@@ -60,24 +60,10 @@ class cat:
 
     def check(tensors: Tensors, dim: int = 0) -> tuple[Any, ...]:
         parts = _tensors_arg(tensors, "cat")
-        for i, t in enumerate(parts):
-            if t.array.ndim == 0:
-                raise RuntimeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated")
-        kept = [t for t in parts if t.array.shape != (0,)]
-        first = kept[0] if kept else parts[0]
-        dim = dim_arg(dim, first.array.ndim, "cat")
-        expected = first.array.shape
-        for i, t in enumerate(parts):
-            shape = t.array.shape
-            fits = len(shape) == len(expected) and all(
-                n == m for d, (n, m) in enumerate(zip(shape, expected, strict=True)) if d != dim
-            )
-            if not fits and shape != (0,):
-                raise ShapeError(
-                    f"cat: Sizes of tensors must match except in dimension {dim}: tensor {i} has shape {shape}, "
-                    f"the first one {expected}"
-                )
-        return (dim, _common_type(parts), *parts)
+        first = parts[0].array
+        if first.ndim and all(t.array.shape == first.shape and t.array.dtype == first.dtype for t in parts):
+            return (dim_arg(dim, first.ndim, "cat"), first.dtype, *parts)
+        return (*_check_unequal(parts, dim), *parts)
 
     def forward(ctx: Any, dim: int, np_dtype: np.dtype[Any], *tensors: Tensor) -> Tensor:
         arrays = [t.array for t in tensors if t.array.shape != (0,)] or [tensors[0].array]
@@ -101,6 +87,28 @@ class cat:
             grads.append(part)
             start += size or 0
         return None, None, *grads
+
+
+def _check_unequal(parts: tuple[Tensor, ...], dim: int) -> tuple[int, np.dtype[Any]]:
+    """The dim and the common type of tensors that differ in shape or type."""
+    for i, t in enumerate(parts):
+        if t.array.ndim == 0:
+            raise RuntimeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated")
+    kept = [t for t in parts if t.array.shape != (0,)]
+    first = (kept or parts)[0].array
+    dim = dim_arg(dim, first.ndim, "cat")
+    expected = first.shape
+    for i, t in enumerate(parts):
+        shape = t.array.shape
+        fits = len(shape) == len(expected) and all(
+            n == m for d, (n, m) in enumerate(zip(shape, expected, strict=True)) if d != dim
+        )
+        if not fits and shape != (0,):
+            raise ShapeError(
+                f"cat: Sizes of tensors must match except in dimension {dim}: tensor {i} has shape {shape}, "
+                f"the first one {expected}"
+            )
+    return dim, _common_type(parts)
 
 
 @composite

@@ -21,6 +21,8 @@ from pydl.ops.normalizing import log_softmax, softmax
 
 __all__ = ["cross_entropy", "cross_entropy_rows", "nll_loss"]
 
+_REDUCTIONS = ("mean", "sum", "none")
+
 
 def _class_dim(input: Tensor) -> int:
     return 0 if input.array.ndim == 1 else 1
@@ -212,7 +214,13 @@ def cross_entropy(
         >>> pydl.nn.functional.cross_entropy(pydl.tensor([[0., 0.]]), pydl.tensor([1]))
         tensor(0.6931)
     """
-    if size_average is not None or reduce is not None or reduction not in ("mean", "sum", "none"):
+    if (
+        weight is None and size_average is None and reduce is None and isinstance(input, Tensor) and input.ndim == 2
+        and isinstance(target, Tensor) and target.ndim == 1 and target.dtype is dtypes.int64
+        and reduction in _REDUCTIONS and 0.0 <= label_smoothing <= 1.0 and input.dtype.is_floating_point
+    ):  # fmt: skip  # the usual case first: what is left to check, the kernel checks
+        return cross_entropy_rows(input, target, None, ignore_index, label_smoothing, reduction)
+    if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
         reduction = reduction_arg(size_average, reduce, reduction, "cross_entropy")
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
@@ -220,9 +228,6 @@ def cross_entropy(
     tensor_arg(target, "cross_entropy", "target")
     if target.array.dtype.kind == "f":
         return _soft_cross_entropy(input, target, weight, label_smoothing, reduction)
-    if input.ndim == 2 and weight is None and target.array.dtype == np.int64 and target.ndim == 1:
-        rows = cross_entropy_rows(input, target, None, ignore_index, label_smoothing, reduction)
-        return rows
     _check_classes(input, target, weight, ignore_index, "cross_entropy")
     n_classes = input.array.shape[_class_dim(input)]
     logits = input.movedim(_class_dim(input), -1).reshape(target.array.size, n_classes)
