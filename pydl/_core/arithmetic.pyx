@@ -14,6 +14,8 @@ from pydl._core.tape cimport (
     Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_f64, is_float, make, new_like, requires_grad, slots, unpack,
 )
 
+from pydl._core import dtypes
+
 cnp.import_array()
 
 cdef tuple NUMPY_BINARY = (np.add, np.subtract, np.multiply, np.true_divide, None, np.maximum, np.minimum)
@@ -30,11 +32,11 @@ cdef object binary(int code, object a, object b):
         elif is_float(x) and (isinstance(b, float) or isinstance(b, int)):
             if code == PYDL_B_pow:
                 return pow_number(x, <double>b)
-            if code <= PYDL_B_div:
+            if code <= PYDL_B_div and not (code == PYDL_B_sub and isinstance(b, bool)):
                 return with_number(code, x, <double>b, False)
             return binary_float(code, x, number(<double>b, cnp.PyArray_TYPE(x.a)))
     elif isinstance(b, TensorBase) and (isinstance(a, float) or isinstance(a, int)) and is_float(<TensorBase>b):
-        if code <= PYDL_B_div:
+        if code <= PYDL_B_div and not (code == PYDL_B_sub and isinstance(a, bool)):
             return with_number(code, <TensorBase>b, <double>a, True)
         return binary_float(code, number(<double>a, cnp.PyArray_TYPE((<TensorBase>b).a)), <TensorBase>b)
     return binary_mixed(code, a, b)
@@ -121,6 +123,8 @@ cdef object binary_mixed(int code, object a, object b):
     y = as_tensor(b, dtype)
     if dtype.kind == "f":
         return binary_float(code, x, y)
+    if code > PYDL_B_minimum:
+        raise NotImplementedError(f"{BINARY_NAMES[code]}: is defined for floating-point tensors, not for {dtypes.from_np(dtype)}")
     broadcast_shape(BINARY_NAMES[code], (x.a, y.a), shape)
     if code == PYDL_B_pow:
         return power(x, y, not isinstance(b, TensorBase))

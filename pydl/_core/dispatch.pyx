@@ -4,6 +4,8 @@
 User-written autograd.Functions come through here too.
 """
 
+import weakref
+
 cimport cython
 
 import numpy as np
@@ -14,7 +16,7 @@ from pydl._core.shape cimport shape_of
 from pydl._core.sums cimport sum_to
 from pydl._core.tape cimport (
     Node, OutputPort, TensorBase, adopt, alias, attach, check_inplace, edge_of, finish_inplace, grad_enabled, is_float, make,
-    raise_released, requires_grad, swap_grad_enabled, unpack,
+    raise_released, renumber, requires_grad, swap_grad_enabled, unpack,
 )
 
 from pydl._core import dtypes
@@ -43,7 +45,7 @@ cdef class Saved:
                 versions.append(0)
                 which.append(-1)
                 continue
-            t = <TensorBase>x
+            t = <TensorBase?>x
             index = -1
             for i, out in enumerate(outputs):
                 if out is t:
@@ -56,7 +58,7 @@ cdef class Saved:
         s.output_of = tuple(which)
         return s
 
-    cdef tuple unpack_all(self, Node node, list ports):
+    cdef tuple unpack_all(self, OpNode node, list ports):
         cdef list out = []
         cdef Node maker
         for i in range(len(self.tensors)):
@@ -70,10 +72,18 @@ cdef class Saved:
         return tuple(out)
 
 
-cdef OutputPort ports_of(Node node, Py_ssize_t index):
-    cdef OutputPort port = OutputPort.__new__(OutputPort)
-    port.e0 = node
-    port.index = index
+cdef OutputPort ports_of(OpNode node, Py_ssize_t index):
+    """The port of an output. There is one at a time, so that all gradients of the output meet in it."""
+    cdef OutputPort port = None
+    if node.ports is None:
+        node.ports = {}
+    if index in node.ports:
+        port = node.ports[index]()
+    if port is None:
+        port = OutputPort.__new__(OutputPort)
+        port.e0 = node
+        port.index = index
+        node.ports[index] = weakref.ref(port)
     return port
 
 
@@ -86,10 +96,14 @@ cdef class OpNode(Node):
     cdef list output_shapes       # (shape, type number) of every output, when there are several
     cdef readonly tuple needs     # which arguments need a gradient
     cdef tuple positions          # of the arguments that are tensors
+    cdef dict ports               # weak references to the ports of the outputs; a port holds its node
     cdef dict __dict__
 
     def save(self, *tensors):
         """Keeps tensors (inputs, outputs, intermediates, or None) for backward."""
+        for t in tensors:
+            if t is not None and not isinstance(t, TensorBase):
+                raise TypeError(f"save: takes Tensors and None, not {type(t).__name__}")
         self.to_save = tensors
 
     @property
@@ -134,7 +148,7 @@ cdef class OpNode(Node):
         return 0
 
     def name(self) -> str:
-        return self.op.node_name
+        return type(self).__name__ if self.op is None else self.op.node_name
 
 
 cdef class Op:
@@ -257,11 +271,13 @@ cdef object record_outputs(OpNode ctx, object out, tuple args):
     return type(out)(*outputs) if hasattr(out, "_fields") else tuple(outputs)
 
 
-def inplace(op, TensorBase target, *args, **kwargs):
+def inplace(op, TensorBase target not None, *args, **kwargs):
     """target = op(target, *args), in target's memory and history; for operations that have no in-place kernel of their own."""
     cdef TensorBase result
     check_inplace(target, op.name + "_")
     result = op(alias(target), *args, **kwargs)
+    if result is None:
+        raise TypeError(f"{op.name}_: the operation returned None in place of a Tensor")
     if shape_of(result) != shape_of(target):
         raise ShapeError(f"{op.name}_: the result {shape_of(result)} does not have the shape of the tensor {shape_of(target)}")
     if not dtypes.can_cast(result.dtype, target.dtype):
@@ -298,6 +314,8 @@ cdef class PackedFunction:
                 "Trying to backward through the graph a second time: the saved tensors were freed by the first backward. "
                 "Specify retain_graph=True if you need to go through the graph again."
             )
+        if self.saved is None:
+            return ()
         if self.node is None:
             return self.saved.unpack_all(None, None)
         return self.saved.unpack_all(self.node, self.node.output_shapes)
@@ -308,6 +326,7 @@ cdef class FunctionNode(OpNode):
     cdef object cls, context
     cdef PackedFunction pack
     cdef tuple input_shapes
+    cdef Py_ssize_t first      # the gradient that comes first: that of a view changed in place
 
     cdef object call_outputs(self, list grads):
         cdef list full = []
@@ -324,7 +343,7 @@ cdef class FunctionNode(OpNode):
         finally:
             if self.pack is not None:
                 self.pack.node = None
-        return self.fitted(self.checked(result))
+        return swapped(self.fitted(self.checked(result)), self.first)
 
     cdef object call(self, TensorBase dy):
         return self.call_outputs([dy])
@@ -355,7 +374,7 @@ cdef class FunctionNode(OpNode):
         return 0
 
     def name(self) -> str:
-        return self.cls.__name__ + "Backward"
+        return type(self).__name__ if self.cls is None else self.cls.__name__ + "Backward"
 
 
 cdef bint broadcasts_to(tuple small, tuple large):
@@ -382,6 +401,8 @@ def apply_function(cls, tuple args):
         swap_grad_enabled(old)
     recording = old and True in context.needs_input_grad
     for t in context._dirty:
+        if not isinstance(t, TensorBase):
+            raise TypeError(f"{cls.__name__}: mark_dirty takes Tensors that were given to forward, not {type(t).__name__}")
         check_inplace(<TensorBase>t, cls.__name__)
         (<TensorBase>t).s.version += 1
     if not recording:
@@ -437,7 +458,30 @@ cdef object record_function(FunctionNode node, object out, tuple args):
         if not records:
             continue
         if in_identity_of(t, context._dirty):
-            finish_inplace(t, ports_of(node, i))
+            finish_dirty(node, t, i, len(outputs), args)
         else:
             attach(t, ports_of(node, i))
     return outputs[0] if single else tuple(outputs)
+
+
+cdef int finish_dirty(FunctionNode node, TensorBase t, Py_ssize_t index, Py_ssize_t n_outputs, tuple args) except -1:
+    """t, an argument that forward changed, gets the node as its history. Through a view the gradient comes from the base."""
+    cdef Py_ssize_t i
+    if t._base is None:
+        return finish_inplace(t, ports_of(node, index))
+    if n_outputs != 1:
+        raise RuntimeError(f"{node.name()}: a Function that changes a view in place cannot return more than one Tensor")
+    for i in range(len(node.positions)):
+        if args[node.positions[i]] is t:
+            node.first = i
+            edges = swapped(tuple([node.edge(j) for j in range(node.n_edges())]), i)
+            node.e0, node.e1, node.more = edges[0], edges[1], edges[2:]
+            break
+    return finish_inplace(t, node)
+
+
+cdef tuple swapped(tuple items, Py_ssize_t i):
+    """items with the first and the i-th exchanged."""
+    if i == 0:
+        return items
+    return (items[i],) + items[1:i] + (items[0],) + items[i + 1:]

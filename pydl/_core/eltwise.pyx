@@ -140,6 +140,8 @@ cdef TensorBase binary_float(int code, TensorBase a, TensorBase b):
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef TensorBase out
     cdef int ndim
+    if cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
+        raise_types(BINARY_NAMES[code], a, b)
     if same_shape(a, b):
         out = new_like(a)
     else:
@@ -149,6 +151,11 @@ cdef TensorBase binary_float(int code, TensorBase a, TensorBase b):
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record_binary(code, out, a, b)
     return out
+
+
+cdef int raise_types(str name, TensorBase a, TensorBase b) except -1:
+    """Operands are brought to one type before they are recorded; a gradient or a replaced `data` of another type may follow."""
+    raise RuntimeError(f"{name}: the operands have the types {a.dtype} and {b.dtype}; was a tensor given data of another type after it was used?")
 
 
 cdef int record_binary(int code, TensorBase out, TensorBase a, TensorBase b) except -1:
@@ -281,7 +288,10 @@ cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b):
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef SelectNode node
     cdef int ndim = broadcast_shape("where", (mask.a, a.a, b.a), shape)
-    cdef TensorBase out = new(ndim, shape, cnp.PyArray_TYPE(a.a))
+    cdef TensorBase out
+    if cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a) or cnp.PyArray_TYPE(mask.a) != cnp.NPY_BOOL:
+        raise_types("where", a, b)
+    out = new(ndim, shape, cnp.PyArray_TYPE(a.a))
     apply_where(<void*>table(is_f64(a)).where, out, mask, a, b)
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         node = SelectNode.__new__(SelectNode)

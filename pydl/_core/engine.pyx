@@ -16,7 +16,8 @@ from libc.stdlib cimport free, realloc
 cimport numpy as cnp
 
 from pydl._core cimport kernels
-from pydl._core.tape cimport Node, OutputPort, TensorBase, is_contiguous, new_like, node_of, slots, swap_grad_enabled
+from pydl._core.promote cimport cast
+from pydl._core.tape cimport Node, OutputPort, TensorBase, is_contiguous, is_float, new_like, node_of, slots, swap_grad_enabled
 
 from pydl._core.errors import ShapeError
 
@@ -35,6 +36,7 @@ cdef class Run:
     cdef Py_ssize_t n, room
     cdef uint64_t id
     cdef list leaves
+    cdef dict shared        # leaf -> gradient, of leaves that another backward is adding to (in a hook, or in another thread)
     cdef dict captures      # of a Node or leaf -> gradient, when only some inputs are asked for
     cdef dict wanted        # Node -> whether an input that is asked for lies behind it
     cdef bint create_graph
@@ -127,7 +129,11 @@ cdef int send(Run run, object edge, TensorBase g) except -1:
         return 0
     if leaf.run != run.id:
         if leaf.run != 0:
-            raise RuntimeError("backward: another backward is adding to the same leaf")
+            if run.shared is None:
+                run.shared = {}
+            so_far = run.shared.pop(leaf, None)
+            run.shared[leaf] = g if so_far is None else gathered(run, so_far, g)
+            return 0
         leaf.run = run.id
         run.leaves.append(leaf)
         leaf.pending = g
@@ -144,25 +150,44 @@ cdef TensorBase run_hooks(dict hooks, TensorBase g):
         if result is not None:
             if not isinstance(result, TensorBase):
                 raise TypeError(f"a tensor hook must return a Tensor or None, not {type(result).__name__}")
-            if (<TensorBase>result).shape != g.shape:
-                raise ShapeError(f"hook: returned a gradient {tuple(result.shape)} in place of {tuple(g.shape)}")
+            check_replaced(<TensorBase>result, g)
             g = <TensorBase>result
     return g
 
 
-cdef object run_node_hooks(Node node, object results, object dy):
+cdef int check_replaced(TensorBase result, TensorBase g) except -1:
+    """What a hook returns must be a gradient of the same kind: the kernels of the next node rely on it."""
+    if result.shape != g.shape:
+        raise ShapeError(f"hook: returned a gradient {tuple(result.shape)} in place of {tuple(g.shape)}")
+    if result.dtype is not g.dtype:
+        raise RuntimeError(f"hook: has changed the type of value (was {g.dtype} got {result.dtype})")
+    return 0
+
+
+cdef object run_node_hooks(Node node, object results, tuple outputs):
     cdef tuple grads = results if isinstance(results, tuple) else (results,)
     for hook in list(node.node_hooks.values()):
-        changed = hook(grads, (dy,))
-        if changed is not None:
-            grads = changed if isinstance(changed, tuple) else (changed,)
+        changed = hook(grads, outputs)
+        if changed is None:
+            continue
+        changed = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+        if len(changed) != len(grads):
+            raise RuntimeError(f"hook of {node.name()}: returned {len(changed)} gradients in place of {len(grads)}")
+        for new, old in zip(changed, grads):
+            if new is not None and not isinstance(new, TensorBase):
+                raise TypeError(f"hook of {node.name()}: must return Tensors or None, not {type(new).__name__}")
+            if new is not None and old is not None:
+                check_replaced(<TensorBase>new, <TensorBase>old)
+            elif new is not None and not is_float(<TensorBase>new):
+                raise RuntimeError(f"hook of {node.name()}: a gradient must be of floating-point type, not {new.dtype}")
+        grads = changed
     return grads
 
 
 cdef int step(Run run, Node node, bint retain_graph) except -1:
     """Runs one node: its gradient goes in, the gradients of its inputs are sent on."""
     cdef TensorBase g = node.pending
-    cdef list grads
+    cdef list grads = None
     cdef Node parent
     cdef tuple results
     cdef Py_ssize_t i, n
@@ -178,6 +203,8 @@ cdef int step(Run run, Node node, bint retain_graph) except -1:
                 return 0
     if isinstance(node, OutputPort):
         parent = <Node>node.e0
+        if parent.run != 0 and parent.run != run.id:
+            raise RuntimeError(f"backward: another backward is running through the same graph (at {parent.name()})")
         if parent.pending_outputs is None:
             parent.pending_outputs = [None] * ((<OutputPort>node).index + 1)
             if parent.run == 0:
@@ -198,8 +225,9 @@ cdef int step(Run run, Node node, bint retain_graph) except -1:
     else:
         result = node.call(g)
     if node.node_hooks is not None:
-        result = run_node_hooks(node, result, g)
+        result = run_node_hooks(node, result, (g,) if grads is None else tuple(grads))
     g = None
+    grads = None
     if not retain_graph:
         node.release()
     if result is None:
@@ -216,17 +244,30 @@ cdef int step(Run run, Node node, bint retain_graph) except -1:
     return 0
 
 
+cdef TensorBase own_copy(TensorBase g):
+    """A gradient that is kept shares its memory with no other; recorded if the backward is."""
+    return slots.unary(kernels.PYDL_U_copy, g)
+
+
 cdef int keep_retained(Node node, TensorBase g) except -1:
     cdef TensorBase t = node.retained()
     if t is not None:
-        t.grad_ = g if t.grad_ is None else slots.binary(kernels.PYDL_B_add, t.grad_, g)
+        t.grad_ = own_copy(g) if t.grad_ is None else slots.binary(kernels.PYDL_B_add, t.grad_, g)
     return 0
 
 
 cdef int finish_leaf(Run run, TensorBase leaf) except -1:
-    cdef TensorBase g = leaf.pending
+    cdef TensorBase g = leaf.pending, more = None
     leaf.pending = None
     leaf.run = 0
+    if run.shared is not None:
+        more = run.shared.pop(leaf, None)
+        if more is not None:
+            g = gathered(run, g, more)
+    return finish_gradient(run, leaf, g)
+
+
+cdef int finish_gradient(Run run, TensorBase leaf, TensorBase g) except -1:
     if leaf.hooks is not None:
         g = run_hooks(leaf.hooks, g)
     if run.captures is not None:
@@ -239,7 +280,7 @@ cdef int finish_leaf(Run run, TensorBase leaf) except -1:
 cdef int store_grad(Run run, TensorBase leaf, TensorBase g) except -1:
     """leaf.grad += g; the first gradient is kept as it is if nobody else can see it."""
     if run.create_graph:
-        leaf.grad_ = g if leaf.grad_ is None else slots.binary(kernels.PYDL_B_add, leaf.grad_, g)
+        leaf.grad_ = own_copy(g) if leaf.grad_ is None else slots.binary(kernels.PYDL_B_add, leaf.grad_, g)
     elif leaf.grad_ is None:
         leaf.grad_ = g if is_own(g) else slots.copy_(new_like(g), g)
     elif leaf.grad_.requires_grad_:
@@ -300,7 +341,16 @@ cdef TensorBase root_gradient(TensorBase root, object given):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(given).__name__}")
     if given.shape != root.shape:
         raise ShapeError(f"backward: the gradient {tuple(given.shape)} must have the shape of its tensor {tuple(root.shape)}")
-    return <TensorBase>given
+    return cast(<TensorBase>given, cnp.PyArray_TYPE(root.a))
+
+
+cdef int check_arguments(tuple tensors, tuple grads, inputs) except -1:
+    if len(tensors) != len(grads):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    for t in tensors + (() if inputs is None else tuple(inputs)):
+        if not isinstance(t, TensorBase):
+            raise TypeError(f"backward: takes Tensors, not {type(t).__name__}")
+    return 0
 
 
 cdef int walk(Run run, tuple tensors, tuple grads, bint retain_graph) except -1:
@@ -321,10 +371,13 @@ cdef int walk(Run run, tuple tensors, tuple grads, bint retain_graph) except -1:
         step(run, run.pop(), retain_graph)
     while run.leaves:
         finish_leaf(run, run.leaves.pop())
+    while run.shared:
+        leaf, g = run.shared.popitem()
+        finish_gradient(run, <TensorBase>leaf, <TensorBase>g)
     return 0
 
 
-def backward(tuple tensors, tuple grads, bint retain_graph, bint create_graph, inputs, bint allow_unused, bint accumulate):
+def backward(tuple tensors not None, tuple grads not None, bint retain_graph, bint create_graph, inputs, bint allow_unused, bint accumulate):
     """Gradients of the sum of `tensors` weighted with `grads` (None: ones, for tensors of one element).
 
     accumulate: into the grad of all leaves, or of `inputs` (a tuple) alone; else the gradients of `inputs` are returned.
@@ -332,7 +385,9 @@ def backward(tuple tensors, tuple grads, bint retain_graph, bint create_graph, i
     global n_runs
     cdef Run run = Run.__new__(Run)
     cdef TensorBase t
-    cdef bint old = swap_grad_enabled(create_graph)
+    cdef bint old
+    check_arguments(tensors, grads, inputs)
+    old = swap_grad_enabled(create_graph)
     n_runs += 1
     run.id = n_runs
     run.leaves = []
@@ -364,7 +419,7 @@ def backward(tuple tensors, tuple grads, bint retain_graph, bint create_graph, i
         swap_grad_enabled(old)
 
 
-def capture_key(TensorBase x):
+def capture_key(TensorBase x not None):
     node = node_of(x)
     if not x.requires_grad_:
         raise RuntimeError("One of the differentiated Tensors does not require grad")

@@ -154,8 +154,11 @@ def measure_peak(f64: bool = False, seconds: float = 0.2) -> float:
     """Best GFLOP/s of independent vector FMA chains on the calling thread: the roof of every compute-bound kernel."""
     cdef double out[16]
     cdef const pydl_kernels* k = table(f64)
-    cdef int64_t start, stop, end = pydl_now_ns() + <int64_t>(seconds * 1e9)
+    cdef int64_t start, stop, end
     cdef double flops, best = 0
+    if not 0 <= seconds <= 60:
+        raise ValueError(f"measure_peak: seconds must lie between 0 and 60, not {seconds}")
+    end = pydl_now_ns() + <int64_t>(seconds * 1e9)
     with nogil:
         while True:
             start = pydl_now_ns()

@@ -38,7 +38,7 @@ cdef int product2d(TensorBase c, TensorBase a, TensorBase b, TensorBase bias, bi
 cdef TensorBase matmul2d(TensorBase a, TensorBase b):
     cdef cnp.npy_intp shape[2]
     cdef TensorBase c
-    if size(a, 1) != size(b, 0):
+    if size(a, 1) != size(b, 0) or cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
         raise_mismatch(a, b)
     shape[0] = size(a, 0)
     shape[1] = size(b, 1)
@@ -50,6 +50,8 @@ cdef TensorBase matmul2d(TensorBase a, TensorBase b):
 
 
 cdef int raise_mismatch(TensorBase a, TensorBase b) except -1:
+    if cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
+        raise RuntimeError(f"matmul: expected both of the same type, but input is {a.dtype} and other is {b.dtype}")
     raise ShapeError(
         f"matmul: input {shape_of(a)} has {size(a, cnp.PyArray_NDIM(a.a) - 1)} columns but other {shape_of(b)} has "
         f"{size(b, max(cnp.PyArray_NDIM(b.a) - 2, 0))} rows"
@@ -106,7 +108,7 @@ cdef TensorBase matmul_batched(TensorBase a, TensorBase b):
     cdef tuple batch
     if nd_a == 2 and nd_b == 2:
         return matmul2d(a, b)
-    if size(a, nd_a - 1) != size(b, nd_b - 2):
+    if size(a, nd_a - 1) != size(b, nd_b - 2) or cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
         raise_mismatch(a, b)
     if nd_b == 2 and is_contiguous(a):
         return reshape(matmul2d(reshape(a, (-1 if a.a.size else rows_of(a), size(a, nd_a - 1))), b), shape_of(a)[:nd_a - 1] + (size(b, 1),))
@@ -207,7 +209,7 @@ cdef TensorBase matmul(TensorBase a, TensorBase b):
 
 cdef TensorBase integer_matmul(TensorBase a, TensorBase b):
     if cnp.PyArray_TYPE(a.a) == cnp.NPY_BOOL:
-        raise RuntimeError("matmul: is not defined for bool tensors")
+        raise NotImplementedError("matmul: is not defined for bool tensors")
     try:
         return adopt(np.asarray(np.matmul(a.a, b.a)))
     except ValueError:

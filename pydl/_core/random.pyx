@@ -116,7 +116,7 @@ cdef ptrdiff_t elements_per_counter(str name, TensorBase out) except -1:
     raise TypeError(f"{name}: float32 or float64 is needed, not {out.a.dtype}")
 
 
-def philox(tuple counter, tuple key) -> tuple[int, int, int, int]:
+def philox(tuple counter not None, tuple key not None) -> tuple[int, int, int, int]:
     """Philox4x32-10 of a counter of four words and a key of two."""
     cdef uint32_t c[4]
     cdef uint32_t k[2]
@@ -127,21 +127,21 @@ def philox(tuple counter, tuple key) -> tuple[int, int, int, int]:
     return out[0], out[1], out[2], out[3]
 
 
-def philox_uniform(TensorBase out, key, offset, double low, double high) -> int:
+def philox_uniform(TensorBase out not None, key, offset, double low, double high) -> int:
     """Uniform numbers of [low, high): 24 random bits in float32, 53 in float64."""
     cdef Draw d
     d.law, d.a, d.b = UNIFORM, low, high
     return fill("uniform_", &d, out, key, offset, elements_per_counter("uniform_", out), NS_UNIFORM)
 
 
-def philox_normal(TensorBase out, key, offset, double mean, double std) -> int:
+def philox_normal(TensorBase out not None, key, offset, double mean, double std) -> int:
     """mean + std z with standard normal z."""
     cdef Draw d
     d.law, d.a, d.b = NORMAL, mean, std
     return fill("normal_", &d, out, key, offset, elements_per_counter("normal_", out), NS_NORMAL)
 
 
-def philox_randint(TensorBase out, key, offset, int64_t low, int64_t high) -> int:
+def philox_randint(TensorBase out not None, key, offset, int64_t low, int64_t high) -> int:
     """Integers of [low, high), each equally likely, into an int64 tensor."""
     cdef Draw d
     if cnp.PyArray_TYPE(out.a) != cnp.NPY_INT64:
@@ -152,7 +152,7 @@ def philox_randint(TensorBase out, key, offset, int64_t low, int64_t high) -> in
     return fill("randint", &d, out, key, offset, PYDL_RANDOM_I64, NS_UNIFORM)
 
 
-def philox_mask(TensorBase out, key, offset, double p) -> int:
+def philox_mask(TensorBase out not None, key, offset, double p) -> int:
     """1 with probability p, else 0, into a bool or uint8 tensor."""
     cdef Draw d
     if cnp.PyArray_TYPE(out.a) != cnp.NPY_BOOL and cnp.PyArray_TYPE(out.a) != cnp.NPY_UINT8:

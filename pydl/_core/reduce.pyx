@@ -134,21 +134,21 @@ cdef tuple extreme(str name, bint largest, TensorBase x, tuple dims, bint keepdi
     return values, indices
 
 
-cpdef TensorBase amax(TensorBase x, tuple dims, bint keepdim):
+def amax(TensorBase x not None, tuple dims not None, bint keepdim) -> TensorBase:
     """The largest elements over dims; NaN if there is one."""
     return extreme("amax", True, x, dims, keepdim, False)[0]
 
 
-cpdef TensorBase amin(TensorBase x, tuple dims, bint keepdim):
+def amin(TensorBase x not None, tuple dims not None, bint keepdim) -> TensorBase:
     """The smallest elements over dims; NaN if there is one."""
     return extreme("amin", False, x, dims, keepdim, False)[0]
 
 
-cpdef tuple max_along(TensorBase x, int dim, bint keepdim):
+def max_along(TensorBase x not None, int dim, bint keepdim) -> tuple:
     """The largest elements along a dimension and their first indices (int64)."""
     return extreme("max", True, x, (dim,) if cnp.PyArray_NDIM(x.a) else (), keepdim, True)
 
 
-cpdef tuple min_along(TensorBase x, int dim, bint keepdim):
+def min_along(TensorBase x not None, int dim, bint keepdim) -> tuple:
     """The smallest elements along a dimension and their first indices (int64)."""
     return extreme("min", False, x, (dim,) if cnp.PyArray_NDIM(x.a) else (), keepdim, True)

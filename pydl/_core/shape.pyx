@@ -12,6 +12,7 @@ from pydl._core.inplace cimport copy_
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.tape cimport (
     Node, TensorBase, adopt, array_on, attach, check_inplace, edge_of, grad_enabled, requires_grad, is_contiguous, new, slots, view_on,
+    zeros_laid_out_like, check_inside,
 )
 
 from pydl._core.errors import ShapeError
@@ -57,7 +58,7 @@ cdef class ViewNode(Node):
             return index_basic(dy, self.how)
         if self.kind == STRIDED:
             return strided_backward(dy, self.how)
-        return strided_view(copy_(like_base((<Geometry>self.how).base), dy), (<Geometry>self.how).view, (<Geometry>self.how).offset)
+        return strided_view(copy_(zeros_laid_out_like((<Geometry>self.how).base), dy), (<Geometry>self.how).view, (<Geometry>self.how).offset)
 
     def name(self) -> str:
         return VIEW_NAMES[self.kind]
@@ -291,15 +292,13 @@ cdef TensorBase zeros(tuple shape, int typenum):
     return t
 
 
-cdef TensorBase like_base(TensorBase base):
-    return adopt(np.zeros_like(base.a, order="K"))
-
-
 cdef TensorBase strided_view(TensorBase base, TensorBase like, ptrdiff_t offset):
     """The shape and strides of `like` on the memory of base, offset bytes from its start."""
-    cdef TensorBase out = view_on(base, array_on(base, cnp.PyArray_NDIM(like.a), cnp.PyArray_DIMS(like.a), cnp.PyArray_STRIDES(like.a),
-                                                 cnp.PyArray_BYTES(base.a) + offset))
+    cdef TensorBase out
     cdef Geometry geometry
+    check_inside(base, like, offset)
+    out = view_on(base, array_on(base, cnp.PyArray_NDIM(like.a), cnp.PyArray_DIMS(like.a), cnp.PyArray_STRIDES(like.a),
+                                 cnp.PyArray_BYTES(base.a) + offset))
     if grad_enabled() and requires_grad(base):
         geometry = Geometry.__new__(Geometry)
         geometry.base = base.detach()
@@ -311,7 +310,7 @@ cdef TensorBase strided_view(TensorBase base, TensorBase like, ptrdiff_t offset)
 
 cdef TensorBase strided_backward(TensorBase dy, Geometry geometry):
     """Zeros like the base with dy where the view lies."""
-    cdef TensorBase out = like_base(geometry.base)
+    cdef TensorBase out = zeros_laid_out_like(geometry.base)
     cdef TensorBase part = view_on(out, array_on(out, cnp.PyArray_NDIM(geometry.view.a), cnp.PyArray_DIMS(geometry.view.a),
                                                  cnp.PyArray_STRIDES(geometry.view.a), cnp.PyArray_BYTES(out.a) + geometry.offset))
     np.copyto(part.a, dy.a)
@@ -382,9 +381,14 @@ cdef TensorBase index_basic(TensorBase x, object index):
 
 
 cdef Py_ssize_t position(object part, int dim, Py_ssize_t size) except -1:
-    if not -size <= part < size:
+    cdef Py_ssize_t i = -size - 1
+    try:
+        i = part
+    except OverflowError:
+        pass
+    if i < -size or i >= size:
         raise IndexError(f"index {part} is out of bounds for dimension {dim} with size {size}")
-    return <Py_ssize_t>part + size if part < 0 else <Py_ssize_t>part
+    return i + size if i < 0 else i
 
 
 cdef Py_ssize_t slice_bounds(object part, Py_ssize_t size, Py_ssize_t* start, Py_ssize_t* step) except -1:

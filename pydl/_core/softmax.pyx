@@ -108,22 +108,22 @@ cdef const pydl_kernels* kernels_for(str name, TensorBase x) except NULL:
     return table(is_f64(x))
 
 
-cpdef TensorBase softmax_fwd(TensorBase x, int dim):
+def softmax_fwd(TensorBase x not None, int dim) -> TensorBase:
     """y = e^(x - max) / sum along dim (non-negative)."""
     return softmax_any("softmax", <fwd_fn>kernels_for("softmax", x).softmax_rows, NULL, x, None, dim)
 
 
-cpdef TensorBase softmax_bwd(TensorBase dy, TensorBase y, int dim):
+def softmax_bwd(TensorBase dy not None, TensorBase y not None, int dim) -> TensorBase:
     """dx = y (dy - sum dy y)."""
     return softmax_any("softmax_bwd", NULL, <bwd_fn>kernels_for("softmax_bwd", dy).softmax_rows_bwd, dy, y, dim)
 
 
-cpdef TensorBase log_softmax_fwd(TensorBase x, int dim):
+def log_softmax_fwd(TensorBase x not None, int dim) -> TensorBase:
     """y = x - max - log sum e^(x - max) along dim (non-negative)."""
     return softmax_any("log_softmax", <fwd_fn>kernels_for("log_softmax", x).log_softmax_rows, NULL, x, None, dim)
 
 
-cpdef TensorBase log_softmax_bwd(TensorBase dy, TensorBase y, int dim):
+def log_softmax_bwd(TensorBase dy not None, TensorBase y not None, int dim) -> TensorBase:
     """dx = dy - e^y sum dy."""
     return softmax_any("log_softmax_bwd", NULL, <bwd_fn>kernels_for("log_softmax_bwd", dy).log_softmax_rows_bwd, dy, y, dim)
 
@@ -228,8 +228,8 @@ cdef TensorBase scalar(double value, int typenum):
     return t
 
 
-cpdef tuple cross_entropy_fwd(TensorBase x, TensorBase target, TensorBase weight, object ignore_index, double label_smoothing,
-                              str reduction, bint save):
+def cross_entropy_fwd(TensorBase x not None, TensorBase target not None, TensorBase weight, object ignore_index,
+                      double label_smoothing, str reduction not None, bint save) -> tuple:
     """(loss, exps, sums, total_weight) of logits (N, C) and int64 targets (N,); IndexError before anything is written.
 
     loss is (N,) for reduction "none", else a scalar; exps (N, C) = e^(x - max) and sums (N,) are for the backward pass, None unless
@@ -268,8 +268,9 @@ cpdef tuple cross_entropy_fwd(TensorBase x, TensorBase target, TensorBase weight
     return scalar(total(&p, cnp.PyArray_DATA(loss.a)) / weights, typenum), e, sums, weights
 
 
-cpdef TensorBase cross_entropy_bwd(TensorBase dy, TensorBase exps, TensorBase sums, TensorBase target, TensorBase weight,
-                                   object ignore_index, double label_smoothing, str reduction, double total_weight):
+def cross_entropy_bwd(TensorBase dy not None, TensorBase exps not None, TensorBase sums not None, TensorBase target not None,
+                      TensorBase weight, object ignore_index, double label_smoothing, str reduction not None,
+                      double total_weight) -> TensorBase:
     """dx (N, C) from what the forward pass gave and the gradient dy of the loss."""
     cdef Loss p
     cdef TensorBase dx = new_like(exps), g = dy
@@ -279,6 +280,9 @@ cpdef TensorBase cross_entropy_bwd(TensorBase dy, TensorBase exps, TensorBase su
     check_targets(&p)                       # they may have been changed since
     if cnp.PyArray_TYPE(dy.a) != cnp.PyArray_TYPE(exps.a):
         raise TypeError(f"cross_entropy: dy is {dy.a.dtype}, the logits are {exps.a.dtype}")
+    if (cnp.PyArray_TYPE(sums.a) != cnp.PyArray_TYPE(exps.a) or cnp.PyArray_SIZE(sums.a) != p.rows or not is_contiguous(sums)
+            or not is_contiguous(exps)):
+        raise ShapeError(f"cross_entropy: exps {(<object>exps.a).shape} and sums {(<object>sums.a).shape} are not those of one forward pass")
     if cnp.PyArray_SIZE(dy.a) != (p.rows if reduction == "none" else 1):
         raise ShapeError(f"cross_entropy: dy {(<object>dy.a).shape} does not fit {p.rows} rows with reduction {reduction!r}")
     if cnp.PyArray_SIZE(dx.a) == 0:

@@ -134,7 +134,7 @@ cdef class Storage:
     """A block of memory, its owner and a version counter that every in-place change raises."""
 
     def __dealloc__(self):
-        if self.size_class >= 0:
+        if self.size_class >= 0 and self.data != NULL:    # NULL: made by hand, or the allocation failed
             give(self.data, self.size_class)
 
 

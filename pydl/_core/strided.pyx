@@ -9,11 +9,8 @@ from pydl._core.tape cimport TensorBase, array_on, slots, view_on
 cnp.import_array()
 
 
-def strided_view(TensorBase x, tuple shape, tuple strides, ptrdiff_t offset):
-    """The elements of x that start `offset` bytes after its first one, `strides` bytes apart.
-
-    The caller answers for every element lying inside of x.
-    """
+def strided_view(TensorBase x not None, tuple shape not None, tuple strides not None, ptrdiff_t offset):
+    """The elements of x that start `offset` bytes after its first one, `strides` bytes apart; RuntimeError if one lies outside of x."""
     cdef cnp.npy_intp dims[MAX_DIMS]
     cdef cnp.npy_intp steps[MAX_DIMS]
     cdef int d, ndim = len(shape)

@@ -38,6 +38,8 @@ cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks):
     for d in range(ndim):
         reduced[d] = False
     for d in dims:
+        if d < 0 or d >= ndim:
+            raise IndexError(f"dimension {d} is out of range for {ndim} dimensions")
         reduced[d] = True
         if cnp.PyArray_DIMS(a)[d] != 1:
             first = min(first, d)

@@ -72,6 +72,8 @@ cdef bint swap_grad_enabled(bint on) noexcept
 cdef TensorBase make(cnp.ndarray a, Storage s)
 cdef TensorBase new(int ndim, const cnp.npy_intp* shape, int typenum)
 cdef TensorBase new_like(TensorBase x)
+cdef TensorBase zeros_laid_out_like(TensorBase x)
+cdef int check_inside(TensorBase base, TensorBase view, ptrdiff_t offset) except -1
 cdef TensorBase adopt(cnp.ndarray a)
 cdef TensorBase view_on(TensorBase x, cnp.ndarray a)     # a is an array on x's memory, made with set_base_of
 cdef TensorBase alias(TensorBase x)                      # the same memory and history, another object
@@ -80,7 +82,8 @@ cdef cnp.ndarray array_on(TensorBase x, int ndim, const cnp.npy_intp* shape, con
 # Recording.
 cdef Node node_of(TensorBase t)
 cdef object edge_of(TensorBase t)
-cdef void attach(TensorBase out, Node node) noexcept
+cdef void attach(TensorBase out, Node node) noexcept     # a new node, whose edges are set
+cdef int renumber(Node node) except -1
 cdef int check_inplace(TensorBase x, str name) except -1
 cdef int finish_inplace(TensorBase x, Node node) except -1
 cdef TensorBase unpack(TensorBase t, unsigned int version, Node node)

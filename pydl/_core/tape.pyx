@@ -11,6 +11,7 @@ cimport cython
 from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint64_t
+from libc.string cimport memset
 
 import numpy as np
 cimport numpy as cnp
@@ -58,7 +59,8 @@ cdef Storage nothing_storage = storage_of(nothing)
 cdef object dtype_of_typenum = {}
 
 # Dropping the last reference to a graph would recurse once a node. Beyond this depth the parts are put aside and dropped by
-# the outermost call: 2,000,000 nodes die on a 256 KB stack.
+# the outermost call: 2,000,000 nodes die on a 256 KB stack. Nodes alone have to do this: a tensor that a node saved has a node
+# that is an edge of the same node too, and so outlives the tensor.
 cdef enum:
     MAX_DROP_DEPTH = 40
 cdef int drop_depth = 0
@@ -99,6 +101,8 @@ def set_grad_enabled(on: bool) -> bool:
 def set_tensor_type(cls: type) -> None:
     """The subclass of TensorBase that new tensors have; it must have `__slots__ = ()`."""
     global tensor_type
+    if tensor_type is not TensorBase:
+        raise RuntimeError("set_tensor_type: there are tensors already")
     if not issubclass(cls, TensorBase) or cls.__basicsize__ != TensorBase.__basicsize__:
         raise TypeError(f"set_tensor_type: {cls.__name__} must derive from TensorBase and add no fields")
     pydl_without_gc(<PyTypeObject*>cls)
@@ -119,6 +123,9 @@ cdef class Node:
         global n_nodes
         n_nodes += 1
         self.seq = n_nodes
+
+    def __init__(self, *args, **kwargs):
+        raise TypeError(f"{type(self).__name__}: nodes are made by operations")
 
     def __dealloc__(self):
         global drop_depth
@@ -160,6 +167,7 @@ cdef class Node:
             for x in inputs[2:]:
                 rest.append(edge_of(<TensorBase>x) if isinstance(x, TensorBase) else None)
             self.more = tuple(rest)
+        renumber(self)
         return 0
 
     cdef inline object edge(self, Py_ssize_t i):
@@ -251,6 +259,8 @@ cdef Node node_of(TensorBase t):
     cdef bint old
     if base is not None and base.epoch != t.epoch:
         t.epoch = base.epoch
+        if base.s is not t.s:    # one of them was given other memory since
+            return t.node
         t.requires_grad_ = base.requires_grad_
         if base.requires_grad_:
             old = swap_grad_enabled(True)
@@ -261,7 +271,24 @@ cdef Node node_of(TensorBase t):
     return t.node
 
 
+cdef int renumber(Node node) except -1:
+    """A node must be newer than those behind its edges, and looking at an edge may make a node: that of a view whose base changed."""
+    global n_nodes
+    n_nodes += 1
+    node.seq = n_nodes
+    return 0
+
+
 cdef void attach(TensorBase out, Node node) noexcept:
+    global n_nodes
+    n_nodes += 1
+    node.seq = n_nodes
+    out.node = node
+    out.requires_grad_ = True
+
+
+cdef void follow(TensorBase out, Node node) noexcept:
+    """Gives out the history of a node that others may have used already, so it keeps its age."""
     out.node = node
     out.requires_grad_ = True
 
@@ -276,6 +303,9 @@ cdef int raise_released(Node node) except -1:
 cdef TensorBase unpack(TensorBase t, unsigned int version, Node node):
     """A saved tensor, if nobody changed it since; an output of `node` gets its history back."""
     cdef TensorBase out
+    if t is None:    # another backward through the same node ended while this one ran
+        raise RuntimeError("Trying to backward through the graph a second time: the saved tensors were freed meanwhile. "
+                           "Specify retain_graph=True if you need to go through the graph again.")
     if t.s.version != version:
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -284,7 +314,7 @@ cdef TensorBase unpack(TensorBase t, unsigned int version, Node node):
     if node is None or not grad_enabled():
         return t
     out = alias(t)
-    attach(out, node)
+    follow(out, node)
     return out
 
 
@@ -296,7 +326,7 @@ cdef int check_inplace(TensorBase x, str name) except -1:
     if not cnp.PyArray_ISWRITEABLE(x.a):
         raise RuntimeError(f"{name}: the tensor {tuple(x.shape)} is read-only (it shares memory with a read-only array)")
     for i in range(cnp.PyArray_NDIM(x.a)):
-        if cnp.PyArray_STRIDES(x.a)[i] == 0 and cnp.PyArray_DIMS(x.a)[i] > 1:
+        if cnp.PyArray_STRIDES(x.a)[i] == 0 and cnp.PyArray_DIMS(x.a)[i] > 1 and cnp.PyArray_SIZE(x.a):
             raise RuntimeError(
                 f"{name}: more than one element of the tensor {tuple(x.shape)} refers to the same memory (expand); clone() it first"
             )
@@ -313,8 +343,8 @@ cdef int finish_inplace(TensorBase x, Node node) except -1:
     """Makes `node` the history of x; if x is a view, the history of its base changes with it."""
     cdef SliceNode slices
     cdef TensorBase base = x.base
-    if base is None:
-        attach(x, node)
+    if base is None or base.s is not x.s:
+        follow(x, node)
         x.epoch += 1
         return 0
     slices = SliceNode.__new__(SliceNode)
@@ -325,7 +355,7 @@ cdef int finish_inplace(TensorBase x, Node node) except -1:
     slices.e0 = edge_of(base)
     slices.e1 = node.e1
     slices.more = node.more
-    attach(base, slices)
+    follow(base, slices)
     base.epoch += 1
     node_of(x)
     return 0
@@ -344,7 +374,7 @@ cdef class SliceNode(Node):
     cdef ptrdiff_t offset                   # of the view in the base, in bytes
 
     cdef object call(self, TensorBase dy):
-        cdef TensorBase rest = new_strided_like(self.base_like)
+        cdef TensorBase rest = zeros_laid_out_like(self.base_like)
         cdef TensorBase part
         cdef tuple grads
         slots.copy_(rest, dy)
@@ -359,18 +389,58 @@ cdef class SliceNode(Node):
 
     cdef int release(self) except -1:
         self.inner.release()
+        self.released = self.inner.released
         return 0
 
     def name(self) -> str:
         return "CopySlices"
 
 
-cdef TensorBase new_strided_like(TensorBase x):
-    """Uninitialised, with the strides of x; an error if these are not those of a dense array."""
-    cdef TensorBase t = adopt(np.empty_like(x.a, order="K"))
-    if (<object>t.a).strides != (<object>x.a).strides and x.a.size > 1:
-        raise RuntimeError(f"backward through a change of a view needs a base without gaps, not strides {(<object>x.a).strides}")
-    return t
+cdef TensorBase zeros_laid_out_like(TensorBase x):
+    """Zeros with the shape and strides of x, gaps included."""
+    cdef ptrdiff_t low, high, itemsize = cnp.PyArray_ITEMSIZE(x.a)
+    cdef cnp.npy_intp n
+    cdef TensorBase room
+    if is_contiguous(x) or cnp.PyArray_SIZE(x.a) == 0:
+        return adopt(np.zeros_like(x.a, order="C"))
+    extent(x, &low, &high)
+    n = (high - low) // itemsize + 1
+    room = new(1, &n, cnp.PyArray_TYPE(x.a))
+    memset(cnp.PyArray_DATA(room.a), 0, cnp.PyArray_NBYTES(room.a))
+    return make(array_on(room, cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_STRIDES(x.a), cnp.PyArray_BYTES(room.a) - low), room.s)
+
+
+cdef int extent(TensorBase x, ptrdiff_t* low, ptrdiff_t* high) except -1:
+    """Where the lowest and the highest element of x lie, in bytes from its first element."""
+    cdef int d
+    cdef double reach = 0
+    cdef ptrdiff_t step
+    low[0] = high[0] = 0
+    for d in range(cnp.PyArray_NDIM(x.a)):
+        if cnp.PyArray_DIMS(x.a)[d] < 2:
+            continue
+        reach += abs(<double>(cnp.PyArray_DIMS(x.a)[d] - 1) * <double>cnp.PyArray_STRIDES(x.a)[d])
+        if reach > 4e18:
+            raise ValueError(f"strides {(<object>x.a).strides} of {(<object>x.a).shape} leave the address space")
+        step = (cnp.PyArray_DIMS(x.a)[d] - 1) * cnp.PyArray_STRIDES(x.a)[d]
+        if step < 0:
+            low[0] += step
+        else:
+            high[0] += step
+    return 0
+
+
+cdef int check_inside(TensorBase base, TensorBase view, ptrdiff_t offset) except -1:
+    """Raises unless the elements of `view`, put `offset` bytes after the first one of base, lie between those of base."""
+    cdef ptrdiff_t low, high, view_low, view_high
+    if cnp.PyArray_SIZE(view.a) == 0:
+        return 0
+    extent(base, &low, &high)
+    extent(view, &view_low, &view_high)
+    if cnp.PyArray_SIZE(base.a) == 0 or offset < low - view_low or offset > high - view_high:
+        raise RuntimeError(f"a view {(<object>view.a).shape} leaves the memory of its base {(<object>base.a).shape} "
+                           "(was the base given other memory?)")
+    return 0
 
 
 # --- new tensors --------------------------------------------------------------------------------------------------
@@ -438,20 +508,17 @@ def wrap(a) -> TensorBase:
     return adopt(array)
 
 
-def empty(shape, np_dtype) -> TensorBase:
+def empty(shape, cnp.dtype np_dtype not None) -> TensorBase:
     """An uninitialised tensor on memory of the pool; shape is a tuple of ints, np_dtype a numpy.dtype."""
     cdef cnp.npy_intp dims[64]
-    cdef int i, n = len(shape)
+    cdef Py_ssize_t i, n = len(shape)
     if n > 64:
         raise ValueError(f"empty: at most 64 dimensions, not {n}")
+    if np_dtype.type_num not in dtype_of_typenum:
+        raise TypeError(f"empty: {np_dtype} is not a dtype of tensors")
     for i in range(n):
         dims[i] = shape[i]
-    return new(n, dims, (<cnp.dtype>np_dtype).type_num)
-
-
-cdef void drop_history(TensorBase t) noexcept:
-    t.node = None
-    t.base = None
+    return new(<int>n, dims, np_dtype.type_num)
 
 
 # --- the tensor ---------------------------------------------------------------------------------------------------
@@ -464,20 +531,6 @@ cdef class TensorBase:
         # An object made by __new__ alone is an empty tensor, never a null pointer.
         self.a = nothing
         self.s = nothing_storage
-
-    def __dealloc__(self):
-        global drop_depth
-        if self.node is None and self.base is None:
-            return
-        if drop_depth >= MAX_DROP_DEPTH:
-            drop_later(self.node)
-            drop_later(self.base)
-            return
-        drop_depth += 1
-        drop_history(self)
-        drop_depth -= 1
-        if drop_depth == 0 and put_aside:
-            drop_rest()
 
     @property
     def array(self):
@@ -571,7 +624,7 @@ cdef class TensorBase:
         """The same memory without history: changes of the one are seen by the other."""
         return detached(self)
 
-    def _set_data(self, TensorBase source):
+    def _set_data(self, TensorBase source not None):
         """Lets this tensor stand on the memory of `source`; for the `data` attribute and for loading."""
         self.a = source.a
         self.s = source.s
@@ -580,11 +633,11 @@ cdef class TensorBase:
         """Says that the memory was changed by other means than an operation."""
         self.s.version += 1
 
-    def _check_inplace(self, str name):
+    def _check_inplace(self, str name not None):
         """Raises if this tensor may not be changed in place by operation `name`."""
         check_inplace(self, name)
 
-    def _rebase(self, TensorBase result):
+    def _rebase(self, TensorBase result not None):
         """After the memory was changed to the values of `result`, takes over its history."""
         self.s.version += 1
         if result.node is not None:
