@@ -120,6 +120,9 @@ class Case:
     `call(T, *args)` is how the operation is spelled, for `T` pydl or torch, where it is not a function of its name.
     `length(*args)` is the length of the reduction and `factor` the stated constant in the tolerance
     eps · √length · factor. `order` says how many times the operation can be differentiated.
+    `fixed_order` is False where the strides of the operands choose the algorithm, and so the order of the additions:
+    matrix × vector sums along rows or along columns, whichever lies together in memory. Then another layout gives the
+    same within the tolerance, not the same bits.
     """
 
     reference: Callable[..., Any]
@@ -133,6 +136,7 @@ class Case:
     length: Callable[..., int] = _one
     factor: float = 2.0
     order: int = 2
+    fixed_order: bool = True
 
 
 def leaves(value: Any) -> Iterator[Any]:

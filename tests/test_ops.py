@@ -161,7 +161,10 @@ def test_any_layout_gives_the_bits_of_the_contiguous_one(name: str, sample: Samp
             assert name == "view" and layout in ("transposed", "stepped", "reversed", "stretched"), layout
             continue
         for a, b in zip((*got[0], *got[1]), (*wanted[0], *wanted[1]), strict=True):
-            assert identical(a, b), layout
+            if case.fixed_order:
+                assert identical(a, b), layout
+            else:
+                check_close(a, b, 2 * tolerance(case, plain, np.float32), True, f"{layout} ({sample})")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

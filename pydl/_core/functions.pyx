@@ -4,15 +4,17 @@
 Where an operand is broadcast, its gradient is summed over the broadcast dimensions. Integers follow PyTorch's promotion.
 """
 
+cimport cython
+
 import numpy as np
 cimport numpy as cnp
 
 from pydl._core cimport arithmetic, eltwise, inplace, linalg, promote, shape, sums
 from pydl._core.kernels cimport *
-from pydl._core.tape cimport TensorBase, is_float
+from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, is_float, requires_grad
 
 from pydl._core import dtypes
-from pydl._core.errors import ShapeError
+from pydl._core.errors import IntegerDivisionError, ShapeError
 from pydl._core.tape import wrap
 
 cnp.import_array()
@@ -281,7 +283,7 @@ def div(input, other, *, rounding_mode=None):
 
     rounding_mode: None, 'floor' (towards −∞) or 'trunc' (towards 0); both keep integer types.
     Shapes: broadcast. Gradient: dinput = dy / other, dother = −dy · y / other; 0 if rounded.
-    Errors: RuntimeError for another rounding_mode; ZeroDivisionError for integers rounded after a division by 0. Source: torch.div.
+    Errors: RuntimeError for another rounding_mode and for integers rounded after a division by 0. Source: torch.div.
 
     Example:
         >>> import pydl
@@ -379,8 +381,8 @@ def threshold_backward(grad_output, output):
 
 
 cdef object divide_rounded(object a, object b, str mode):
-    """Rounded quotients: Python numbers and tensors, with a zero gradient."""
-    cdef TensorBase x, y
+    """Rounded quotients of tensors and numbers."""
+    cdef TensorBase x, y, out
     dtype = promote.promoted(a, b, False)
     if dtype is None:
         raise TypeError(f"div: takes Tensors and numbers, not {type(a).__name__} and {type(b).__name__}")
@@ -388,20 +390,49 @@ cdef object divide_rounded(object a, object b, str mode):
         raise RuntimeError(f"div: rounding_mode must be None, 'trunc' or 'floor', not {mode!r}")
     x = promote.as_tensor(a, dtype)
     y = promote.as_tensor(b, dtype)
+    if dtype.kind == "b":
+        raise NotImplementedError("div: rounded division is not defined for bool tensors")
     if dtype.kind != "f" and not np.all(y.a):
-        raise ZeroDivisionError(f"div: integer division of {tuple(x.shape)} by a tensor {tuple(y.shape)} that contains 0")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        try:
-            if mode == "floor":
-                out = np.floor_divide(x.a, y.a)
-            elif dtype.kind == "f":
-                out = np.trunc(np.true_divide(x.a, y.a))
-            else:
-                out = np.floor_divide(x.a, y.a)
-                out = out + ((out < 0) & (out * y.a != x.a)).astype(out.dtype)
-        except ValueError:
-            raise ShapeError(f"div: shapes {tuple(x.shape)} and {tuple(y.shape)} do not broadcast") from None
-    return wrap(np.asarray(out, dtype))
+        raise IntegerDivisionError(f"div: integer division of {shape.shape_of(x)} by a tensor {shape.shape_of(y)} that contains 0")
+    try:
+        out = wrap(np.asarray(rounded_quotient(x.a, y.a, mode), dtype))
+    except ValueError:
+        raise ShapeError(f"div: shapes {shape.shape_of(x)} and {shape.shape_of(y)} do not broadcast") from None
+    if grad_enabled() and is_float(out) and (requires_grad(x) or requires_grad(y)):
+        attach(out, zero_node(x, y))
+    return out
+
+
+cdef object rounded_quotient(object x, object y, str mode):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if mode == "floor":
+            return np.floor_divide(x, y)
+        if x.dtype.kind == "f":
+            return np.trunc(np.true_divide(x, y))
+        out = np.floor_divide(x, y)
+        return out + ((out < 0) & (out * y != x)).astype(out.dtype)
+
+
+cdef Node zero_node(TensorBase x, TensorBase y):
+    cdef ZeroNode node = ZeroNode.__new__(ZeroNode)
+    node.e0 = edge_of(x)
+    node.e1 = edge_of(y)
+    node.shapes = (shape.shape_of(x), shape.shape_of(y))
+    return node
+
+
+@cython.final
+@cython.no_gc
+cdef class ZeroNode(Node):
+    """A result that is constant between its steps: both gradients are zeros."""
+    cdef tuple shapes
+
+    cdef object call(self, TensorBase dy):
+        return (wrap(np.zeros(self.shapes[0], (<object>dy.a).dtype)) if self.e0 is not None else None,
+                wrap(np.zeros(self.shapes[1], (<object>dy.a).dtype)) if self.e1 is not None else None)
+
+    def name(self) -> str:
+        return "DivBackward1"
 
 
 def eq(input, other):

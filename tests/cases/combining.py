@@ -51,6 +51,7 @@ def _product_case(name: str, *shapes: tuple[list[int], ...]) -> Case:
         lambda g: [Error(S(*(g.normal(*s) for s in wrong)), RuntimeError, r"\d")],
         length=lambda x, a, b, **k: _inner(x, a, b),
         factor=4,
+        fixed_order=False,
     )
 
 

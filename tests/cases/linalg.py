@@ -132,6 +132,7 @@ CASES = {
         _flops,
         variants={path: _on_path(path) for path in PATHS},
         length=_length,
+        fixed_order=False,
     ),
     "mm": Case(
         reference.matmul,
@@ -140,6 +141,7 @@ CASES = {
         lambda g: S(g.normal(_SQUARE, 300), g.normal(300, _SQUARE)),
         _flops,
         length=_length,
+        fixed_order=False,
     ),
     "bmm": Case(
         reference.matmul,
@@ -147,6 +149,7 @@ CASES = {
         lambda g: [Error(S(g.normal(2, 3, 4), g.normal(3, 4, 5)), RuntimeError, "batch|2.*3")],
         lambda g: S(g.normal(8, 129, 130), g.normal(8, 130, 127)),
         length=_length,
+        fixed_order=False,
     ),
     "mv": Case(
         reference.matmul,
@@ -155,6 +158,7 @@ CASES = {
         lambda g: S(g.normal(1030, 1030), g.normal(1030)),
         _flops,
         length=_length,
+        fixed_order=False,
     ),
     "dot": Case(
         reference.matmul,
@@ -162,6 +166,7 @@ CASES = {
         lambda g: [Error(S(g.normal(3), g.normal(4)), RuntimeError, "3.*4")],
         lambda g: S(g.normal((1 << 20) + 3), g.normal((1 << 20) + 3)),
         length=_length,
+        fixed_order=False,
     ),
     "linear": Case(
         reference.linear,
@@ -170,5 +175,6 @@ CASES = {
         lambda g: S(g.normal(256, 300), g.normal(200, 300), g.normal(200)),
         _linear_flops,
         length=_length,
+        fixed_order=False,
     ),
 }
