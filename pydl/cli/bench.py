@@ -91,7 +91,8 @@ def _median_s(call: Callable[[], object], seconds: float) -> float:
     """
     once = min(_time_s(call, 1) for _ in range(3))
     n = max(1, int(ROUND_S / once))
-    rounds, end = [], time.perf_counter() + seconds
+    rounds: list[float] = []
+    end = time.perf_counter() + seconds
     while len(rounds) < MIN_ROUNDS or time.perf_counter() < end:
         rounds.append(_time_s(call, n) / n)
     return statistics.median(rounds)
