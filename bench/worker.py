@@ -25,7 +25,7 @@ from bench.peers import load
 from bench.row import Row, Statement, as_arrays, relative_error
 from bench.rows import ROWS
 
-SAMPLE_S = 0.002  # a sample is as many calls as fill this time
+SAMPLE_S = 0.001  # a sample is as many calls as fill this time: short for the scheduler, long for the clock
 
 
 class LibraryWorker:
