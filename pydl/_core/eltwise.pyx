@@ -219,7 +219,7 @@ cdef class BinaryNode(Node):
         else:
             da = binary_float(code, dy, b) if left else None
             db = self.grad_of_output(dy, a, b) if right else None
-        return fit(da, self.shape_a) if left else None, fit(db, self.shape_b) if right else None
+        return fit(da, self.shape_a) if left else None, fit(db, self.shape_b) if db is not None else None
 
     cdef TensorBase grad_of_output(self, TensorBase dz, TensorBase dy, TensorBase y):
         """Of z = dy f'(y): tanh dy (1 - y^2), sigmoid dy y (1 - y); relu has none."""
