@@ -32,11 +32,15 @@ cdef object binary(int code, object a, object b):
         elif is_float(x) and (isinstance(b, float) or isinstance(b, int)):
             if code == PYDL_B_pow:
                 return pow_number(x, <double>b)
-            if code <= PYDL_B_div and not (code == PYDL_B_sub and isinstance(b, bool)):
+            if code == PYDL_B_sub and isinstance(b, bool):
+                return binary_mixed(code, a, b)
+            if code <= PYDL_B_div:
                 return with_number(code, x, <double>b, False)
             return binary_float(code, x, number(<double>b, cnp.PyArray_TYPE(x.a)))
     elif isinstance(b, TensorBase) and (isinstance(a, float) or isinstance(a, int)) and is_float(<TensorBase>b):
-        if code <= PYDL_B_div and not (code == PYDL_B_sub and isinstance(a, bool)):
+        if code == PYDL_B_sub and isinstance(a, bool):
+            return binary_mixed(code, a, b)
+        if code <= PYDL_B_div:
             return with_number(code, <TensorBase>b, <double>a, True)
         return binary_float(code, number(<double>a, cnp.PyArray_TYPE((<TensorBase>b).a)), <TensorBase>b)
     return binary_mixed(code, a, b)

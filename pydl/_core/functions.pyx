@@ -295,9 +295,11 @@ def div(input, other, *, rounding_mode=None):
     return result(arithmetic.binary(PYDL_B_div, input, other), "div", input, other)
 
 
-def div_(input, other):
+def div_(input, other, *, rounding_mode=None):
     """div in place: input is overwritten with the result. Errors: RuntimeError for integers.
     Source: torch.Tensor.div_."""
+    if rounding_mode is not None:
+        return inplace.copy_(tensor_arg(input, "div_", "input"), divide_rounded(input, other, rounding_mode))
     return inplace.binary_(PYDL_B_div, tensor_arg(input, "div_", "input"), other)
 
 

@@ -146,7 +146,10 @@ def _first_derivatives(func: Callable[..., Any], n_outputs: int) -> Callable[...
     def derivatives(*args: Any) -> tuple[Tensor, ...]:
         x, g = args[: len(args) - n_outputs], args[len(args) - n_outputs :]
         wanted = tuple(t for t in x if isinstance(t, Tensor) and t.requires_grad)
-        given = engine.backward(_outputs(func, x), g, True, True, wanted, True, False)
+        outputs = _outputs(func, x)
+        if not outputs or not wanted:
+            return ()
+        given = engine.backward(outputs, g, True, True, wanted, True, False)
         return tuple(d for d in given if d is not None)
 
     return derivatives
