@@ -228,3 +228,15 @@ def test_order_of_nodes_when_an_edge_reads_its_history_anew() -> None:
 def test_empty_array_with_zero_strides_can_be_written() -> None:
     t = pydl.from_numpy(np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (0, 2), (0, 0)))
     assert t.fill_(1).shape == (0, 2)
+
+
+def test_quotients_and_powers_may_be_changed_in_place() -> None:
+    a, b = leaf(3, 5), leaf(2, 4)
+    for y in (a / b, 6 / b, a**3):
+        y += 1
+        y.sum().backward()
+    h = a * 1
+    h.div_(b).add_(1)
+    h.sum().backward()
+    assert values(a.grad) == [2 * 0.5 + 27, 2 * 0.25 + 75]
+    assert values(b.grad) == [-2 * 0.75 - 1.5, -2 * 0.3125 - 0.375]

@@ -8,10 +8,10 @@ cimport numpy as cnp
 
 from pydl._core.eltwise cimport BINARY_NAMES, binary_float, unary
 from pydl._core.kernels cimport *
-from pydl._core.loops cimport MAX_DIMS, PICOSECONDS_PLAIN, apply_number, broadcast_shape
+from pydl._core.loops cimport MAX_DIMS, apply_number, broadcast_shape
 from pydl._core.promote cimport as_tensor, number, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_f64, is_float, make, new_like, requires_grad, slots, unpack,
+    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_f64, is_float, new_like, requires_grad, slots, unpack,
 )
 
 from pydl._core import dtypes
@@ -62,8 +62,6 @@ cdef TensorBase with_number(int code, TensorBase x, double value, bint swapped):
         if code == PYDL_B_div and swapped:
             node.x = x
             node.version = x.s.version
-            node.out = make(out.a, out.s)
-            node.version_out = out.s.version
         attach(out, node)
     return out
 
@@ -75,23 +73,23 @@ cdef class NumberNode(Node):
     cdef int code
     cdef double value
     cdef bint swapped
-    cdef TensorBase x, out
-    cdef unsigned int version, version_out
+    cdef TensorBase x
+    cdef unsigned int version
 
     cdef object call(self, TensorBase dy):
+        cdef TensorBase x
         if self.code == PYDL_B_add or (self.code == PYDL_B_sub and not self.swapped):
             return dy
         if self.code == PYDL_B_sub:
             return unary(PYDL_U_neg, dy)
         if self.code == PYDL_B_mul or not self.swapped:
             return with_number(self.code, dy, self.value, False)
-        out = unpack(self.out, self.version_out, self)
-        return unary(PYDL_U_neg, binary_float(PYDL_B_div, binary_float(PYDL_B_mul, dy, out), unpack(self.x, self.version, None)))
+        x = unpack(self.x, self.version, None)
+        return unary(PYDL_U_neg, binary_float(PYDL_B_div, binary_float(PYDL_B_mul, dy, with_number(PYDL_B_div, x, self.value, True)), x))
 
     cdef int release(self) except -1:
         if self.x is not None:
             self.x = None
-            self.out = None
             self.released = True
         return 0
 

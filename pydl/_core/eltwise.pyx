@@ -25,7 +25,7 @@ cnp.import_array()
 
 UNARY_NAMES = ("clone", "neg", "abs", "square", "reciprocal", "sqrt", "exp", "log", "tanh", "sigmoid", "relu")
 BINARY_NAMES = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "tanh_backward", "sigmoid_backward",
-                           "threshold_backward")
+                "threshold_backward")
 cdef tuple COMPARE_NAMES = ("eq", "ne", "lt", "le", "gt", "ge")
 cdef tuple NUMPY_UNARY = (np.positive, np.negative, np.abs, np.square)
 cdef tuple NUMPY_COMPARE = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
@@ -155,7 +155,9 @@ cdef TensorBase binary_float(int code, TensorBase a, TensorBase b):
 
 cdef int raise_types(str name, TensorBase a, TensorBase b) except -1:
     """Operands are brought to one type before they are recorded; a gradient or a replaced `data` of another type may follow."""
-    raise RuntimeError(f"{name}: the operands have the types {a.dtype} and {b.dtype}; was a tensor given data of another type after it was used?")
+    raise RuntimeError(
+        f"{name}: the operands have the types {a.dtype} and {b.dtype}; was a tensor given data of another type after it was used?"
+    )
 
 
 cdef int record_binary(int code, TensorBase out, TensorBase a, TensorBase b) except -1:
@@ -182,13 +184,13 @@ cdef class BinaryNode(Node):
 
     cdef int save(self, TensorBase out, TensorBase a, TensorBase b) except -1:
         cdef int code = self.code
-        if code != PYDL_B_div and (code != PYDL_B_mul or self.e1 is not None):
+        if (code != PYDL_B_mul and code != PYDL_B_div) or self.e1 is not None:
             self.a = a
             self.version_a = a.s.version
         if code != PYDL_B_mul or self.e0 is not None:
             self.b = b
             self.version_b = b.s.version
-        if code == PYDL_B_pow or (code == PYDL_B_div and self.e1 is not None):
+        if code == PYDL_B_pow and self.e1 is not None:
             self.out = make(out.a, out.s)
             self.version_out = out.s.version
         return 0
@@ -209,7 +211,8 @@ cdef class BinaryNode(Node):
             db = binary_float(PYDL_B_mul, dy, a) if right else None
         elif code == PYDL_B_div:
             da = binary_float(PYDL_B_div, dy, b)
-            db = unary(PYDL_U_neg, binary_float(PYDL_B_mul, da, out)) if right else None
+            # The quotient is computed anew: the result itself may be changed in place, as in y = a / b; y += 1.
+            db = unary(PYDL_U_neg, binary_float(PYDL_B_mul, da, binary_float(PYDL_B_div, a, b))) if right else None
         elif code == PYDL_B_pow:
             da = pow_grad_base(dy, a, b) if left else None
             db = pow_grad_exponent(dy, a, b, out) if right else None

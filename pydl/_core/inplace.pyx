@@ -72,7 +72,7 @@ cdef object binary_(int code, TensorBase x, object other):
     if recorded:
         # The derivative by the other operand, and that of pow, max and min, needs the values of x from before.
         old = alias(x)
-        if code > PYDL_B_div or (code == PYDL_B_mul and requires_grad(y)):
+        if code > PYDL_B_div or ((code == PYDL_B_mul or code == PYDL_B_div) and requires_grad(y)):
             old = clone(x)
         if y is x or y.s is x.s:
             y = clone(y)
@@ -96,7 +96,9 @@ cdef TensorBase unary_(int code, TensorBase x):
     check_inplace(x, UNARY_NAMES[code] + "_")
     if not is_float(x):
         if code > PYDL_U_square and code != PYDL_U_relu:
-            raise RuntimeError(f"{UNARY_NAMES[code]}_: result type {dtypes.get_default_dtype()} can't be cast to the desired output type {x.dtype}")
+            raise RuntimeError(
+                f"{UNARY_NAMES[code]}_: result type {dtypes.get_default_dtype()} can't be cast to the desired output type {x.dtype}"
+            )
         np.copyto(x.a, unary_other(code, x).a)
         x.s.version += 1
         return x
