@@ -68,6 +68,12 @@ def __dir__() -> list[str]:
 
 
 if _TYPE_CHECKING:
-    from pydl import io as io, models as models, nn as nn, optim as optim, utils as utils
-    from pydl._config import config as config, show_config as show_config
-    from pydl.io import load as load, save as save
+    from pydl import io as io
+    from pydl import models as models
+    from pydl import nn as nn
+    from pydl import optim as optim
+    from pydl import utils as utils
+    from pydl._config import config as config
+    from pydl._config import show_config as show_config
+    from pydl.io import load as load
+    from pydl.io import save as save

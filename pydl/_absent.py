@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Names of PyTorch that exist on every machine but have nothing to do here, and what is said of names that are not covered."""
+"""Names of PyTorch that have nothing to do on a CPU, and what is said of names that are not covered."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def show_config() -> None:
     """
     facts = config()
     facts["isas"] = " ".join(kernels.isas())
-    facts["lanes"] = ", ".join(f"{name} {n}" for name, n in (("float32", kernels.lanes(False)), ("float64", kernels.lanes(True))))
+    facts["lanes"] = f"float32 {kernels.lanes(False)}, float64 {kernels.lanes(True)}"
     facts["numpy_backed"] = " ".join(numpy_backed())
     for name, value in facts.items():
         print(f"{name:<13} {value}")

@@ -132,7 +132,8 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
         """Adds d⟨gradient, self⟩/dx to `.grad` of every leaf x of the graph, or of `inputs` only.
 
         Shapes: gradient as self; it may be left out for one element, where it is 1.
-        Errors: RuntimeError without a graph, or for a second pass without `retain_graph`. Source: torch.Tensor.backward.
+        Errors: RuntimeError without a graph, or for a second pass without `retain_graph`.
+        Source: torch.Tensor.backward.
 
         Example:
             >>> import pydl

@@ -15,8 +15,8 @@ from pydl._core.promote cimport cast
 from pydl._core.shape cimport shape_of
 from pydl._core.sums cimport sum_to
 from pydl._core.tape cimport (
-    Node, OutputPort, TensorBase, adopt, alias, attach, check_inplace, edge_of, finish_inplace, grad_enabled, is_float, make,
-    raise_released, renumber, requires_grad, swap_grad_enabled, unpack,
+    Node, OutputPort, TensorBase, adopt, alias, attach, check_inplace, finish_inplace, is_float, make,
+    raise_released, requires_grad, swap_grad_enabled, unpack,
 )
 
 from pydl._core import dtypes

@@ -377,7 +377,8 @@ cdef int walk(Run run, tuple tensors, tuple grads, bint retain_graph) except -1:
     return 0
 
 
-def backward(tuple tensors not None, tuple grads not None, bint retain_graph, bint create_graph, inputs, bint allow_unused, bint accumulate):
+def backward(tuple tensors not None, tuple grads not None, bint retain_graph, bint create_graph, inputs, bint allow_unused,
+             bint accumulate):
     """Gradients of the sum of `tensors` weighted with `grads` (None: ones, for tensors of one element).
 
     accumulate: into the grad of all leaves, or of `inputs` (a tuple) alone; else the gradients of `inputs` are returned.

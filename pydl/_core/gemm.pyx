@@ -346,7 +346,7 @@ cdef int product(Product* p, const Batch* batch, int threads) except -1:
     if threads > 1 or work_ns >= RELEASE_GIL_NS or (p.path != DIRECT and work_bytes(p) > STACK_BYTES):
         return run_large(p, batch, threads, work_ns)
     run(p, stack)
-    for i in range(1, batch.n):
+    for _i in range(1, batch.n):
         p.a += batch.a
         p.b += batch.b
         p.c += batch.c

@@ -199,11 +199,12 @@ cdef TensorBase matmul(TensorBase a, TensorBase b):
         return matmul2d(a, b)
     if (nd_b == 1 and size(a, nd_a - 1) != size(b, 0)) or (nd_a == 1 and size(a, 0) != size(b, max(nd_b - 2, 0))):
         raise_mismatch(a, b)
-    c = matmul_batched(reshape(a, (1, -1 if size(a, 0) else 0)) if nd_a == 1 else a, reshape(b, (-1 if size(b, 0) else 0, 1)) if nd_b == 1 else b)
+    c = matmul_batched(reshape(a, (1, size(a, 0))) if nd_a == 1 else a, reshape(b, (size(b, 0), 1)) if nd_b == 1 else b)
     if nd_b == 1:
         c = reshape(c, shape_of(c)[:cnp.PyArray_NDIM(c.a) - 1])
     if nd_a == 1:
-        c = reshape(c, shape_of(c)[:cnp.PyArray_NDIM(c.a) - (1 if nd_b == 1 else 2)] + (shape_of(c)[cnp.PyArray_NDIM(c.a) - 1:] if nd_b > 1 else ()))
+        shape = shape_of(c)
+        c = reshape(c, shape[:len(shape) - 1] if nd_b == 1 else shape[:len(shape) - 2] + shape[len(shape) - 1:])
     return c
 
 

@@ -15,6 +15,9 @@ from pydl._core.errors import ShapeError
 
 cnp.import_array()
 
+ctypedef void (*where_fn)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t,
+                          ptrdiff_t) noexcept nogil
+
 cdef enum:
     CHUNK = 16384        # elements that one thread takes at a time from a long run
 
@@ -124,7 +127,7 @@ cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, 
     elif kind == 2:
         (<pydl_binary_fn*>fn)(data[1], stride[1], data[2], stride[2], data[0], stride[0], n)
     else:
-        (<void (*)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil>fn)(
+        (<where_fn>fn)(
             <const uint8_t*>data[1], stride[1], data[2], stride[2], data[3], stride[3], data[0], stride[0], n)
 
 

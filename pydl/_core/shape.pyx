@@ -11,7 +11,7 @@ from pydl._core.eltwise cimport clone
 from pydl._core.inplace cimport copy_
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, array_on, attach, check_inplace, edge_of, grad_enabled, requires_grad, is_contiguous, new, slots, view_on,
+    Node, TensorBase, array_on, attach, check_inplace, edge_of, grad_enabled, requires_grad, is_contiguous, new, slots, view_on,
     zeros_laid_out_like, check_inside,
 )
 
@@ -46,6 +46,7 @@ cdef class ViewNode(Node):
     cdef object how
 
     cdef object call(self, TensorBase dy):
+        cdef Geometry geometry
         if self.kind == VIEW:
             return reshape(dy, self.shape)
         if self.kind == PERMUTE:
@@ -58,7 +59,8 @@ cdef class ViewNode(Node):
             return index_basic(dy, self.how)
         if self.kind == STRIDED:
             return strided_backward(dy, self.how)
-        return strided_view(copy_(zeros_laid_out_like((<Geometry>self.how).base), dy), (<Geometry>self.how).view, (<Geometry>self.how).offset)
+        geometry = <Geometry>self.how
+        return strided_view(copy_(zeros_laid_out_like(geometry.base), dy), geometry.view, geometry.offset)
 
     def name(self) -> str:
         return VIEW_NAMES[self.kind]
@@ -341,7 +343,7 @@ cdef TensorBase index_basic(TensorBase x, object index):
     cdef cnp.npy_intp strides[MAX_DIMS]
     cdef char* data = cnp.PyArray_BYTES(x.a)
     cdef int ndim = cnp.PyArray_NDIM(x.a), d = 0, n = 0, n_used = 0, n_ellipsis = 0
-    cdef Py_ssize_t start, stop, step, length, i
+    cdef Py_ssize_t start, step, length
     cdef TensorBase out
     for part in parts:
         n_used += part is not None and part is not Ellipsis
@@ -360,7 +362,7 @@ cdef TensorBase index_basic(TensorBase x, object index):
             strides[n] = cnp.PyArray_STRIDES(x.a)[d] * cnp.PyArray_DIMS(x.a)[d] if d < ndim else cnp.PyArray_ITEMSIZE(x.a)
             n += 1
         elif part is Ellipsis:
-            for i in range(ndim - n_used):
+            for _i in range(ndim - n_used):
                 shape[n] = cnp.PyArray_DIMS(x.a)[d]
                 strides[n] = cnp.PyArray_STRIDES(x.a)[d]
                 n += 1

@@ -282,7 +282,9 @@ def cross_entropy_bwd(TensorBase dy not None, TensorBase exps not None, TensorBa
         raise TypeError(f"cross_entropy: dy is {dy.a.dtype}, the logits are {exps.a.dtype}")
     if (cnp.PyArray_TYPE(sums.a) != cnp.PyArray_TYPE(exps.a) or cnp.PyArray_SIZE(sums.a) != p.rows or not is_contiguous(sums)
             or not is_contiguous(exps)):
-        raise ShapeError(f"cross_entropy: exps {(<object>exps.a).shape} and sums {(<object>sums.a).shape} are not those of one forward pass")
+        raise ShapeError(
+            f"cross_entropy: exps {(<object>exps.a).shape} and sums {(<object>sums.a).shape} are not those of one forward pass"
+        )
     if cnp.PyArray_SIZE(dy.a) != (p.rows if reduction == "none" else 1):
         raise ShapeError(f"cross_entropy: dy {(<object>dy.a).shape} does not fit {p.rows} rows with reduction {reduction!r}")
     if cnp.PyArray_SIZE(dx.a) == 0:

@@ -9,9 +9,7 @@ interpreter lock, so a block may be freed by another thread than the one that to
 import os
 
 cimport cython
-from cpython.ref cimport Py_INCREF
-from libc.stdint cimport SIZE_MAX, uintptr_t
-from libc.stdlib cimport free
+from libc.stdint cimport SIZE_MAX
 
 cimport numpy as cnp
 

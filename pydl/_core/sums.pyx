@@ -59,14 +59,16 @@ cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks):
     return np.ascontiguousarray(np.transpose(a, [d for d in range(ndim) if not reduced[d]] + [d for d in range(ndim) if reduced[d]]))
 
 
-cdef void sum_long_row(const pydl_kernels* k, const char* row, ptrdiff_t n, ptrdiff_t itemsize, char* parts, char* out, int threads) noexcept nogil:
+cdef void sum_long_row(const pydl_kernels* k, const char* row, ptrdiff_t n, ptrdiff_t itemsize, char* parts, char* out,
+                       int threads) noexcept nogil:
     cdef ptrdiff_t n_chunks = (n + CHUNK - 1) // CHUNK, i
     for i in prange(n_chunks, num_threads=threads, schedule="static"):
         k.sum_rows(row + i * CHUNK * itemsize, CHUNK, 1, min(<ptrdiff_t>CHUNK, n - i * CHUNK), parts + i * itemsize)
     k.sum_rows(parts, n_chunks, 1, n_chunks, out)
 
 
-cdef void sum_blocks(const pydl_kernels* k, const char* x, Blocks b, ptrdiff_t itemsize, char* parts, char* out, int threads) noexcept nogil:
+cdef void sum_blocks(const pydl_kernels* k, const char* x, Blocks b, ptrdiff_t itemsize, char* parts, char* out,
+                     int threads) noexcept nogil:
     cdef ptrdiff_t i, per_outer, cols, first, rows
     if b.inner == 1 and b.n <= CHUNK:
         rows = max(<ptrdiff_t>1, CHUNK // max(b.n, <ptrdiff_t>1))

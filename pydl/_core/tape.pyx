@@ -8,7 +8,7 @@ make a cycle: a node that saves its own output saves it without history, and get
 import weakref
 
 cimport cython
-from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE
+from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
@@ -407,7 +407,8 @@ cdef TensorBase zeros_laid_out_like(TensorBase x):
     n = (high - low) // itemsize + 1
     room = new(1, &n, cnp.PyArray_TYPE(x.a))
     memset(cnp.PyArray_DATA(room.a), 0, cnp.PyArray_NBYTES(room.a))
-    return make(array_on(room, cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_STRIDES(x.a), cnp.PyArray_BYTES(room.a) - low), room.s)
+    return make(array_on(room, cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_STRIDES(x.a),
+                         cnp.PyArray_BYTES(room.a) - low), room.s)
 
 
 cdef int extent(TensorBase x, ptrdiff_t* low, ptrdiff_t* high) except -1:

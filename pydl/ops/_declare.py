@@ -36,8 +36,9 @@ def op(
     """Declare an operation.
 
     The class has `check(<public signature>)`, which validates and returns the positional arguments of forward;
-    `forward(ctx, ...)`, which runs without recording and returns a Tensor or a tuple; and, unless the result is constant,
-    `backward(ctx, dy, ...)`, which returns one gradient for each argument of forward (None for those that are no tensors).
+    `forward(ctx, ...)`, which runs without recording and returns a Tensor or a tuple; and, unless the result is
+    constant, `backward(ctx, dy, ...)`, which returns one gradient for each argument of forward (None where it is no
+    tensor).
 
     numpy_backed: the work is done by NumPy, not by a compiled kernel; `show_config` lists these.
     inplace: there is an in-place form too, `name_`.

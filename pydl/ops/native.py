@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The operations written in Cython, entered under their names. Their check, forward and backward stand in pydl/_core."""
+"""The operations written in Cython, under their names. Their check, forward and backward stand in pydl/_core."""
 
 from pydl._core import functions
 from pydl.ops._declare import native
 
-_WITH_INPLACE_FORM = ("neg", "abs", "square", "reciprocal", "sqrt", "exp", "log", "tanh", "sigmoid", "relu", "add", "sub", "mul", "div", "pow")  # fmt: skip
+_WITH_INPLACE_FORM = (
+    "neg", "abs", "square", "reciprocal", "sqrt", "exp", "log", "tanh", "sigmoid", "relu", "add", "sub", "mul", "div",
+    "pow",
+)  # fmt: skip
 _OTHERS = (
     "maximum", "minimum", "tanh_backward", "sigmoid_backward", "threshold_backward", "eq", "ne", "lt", "le", "gt", "ge",
     "where", "clamp", "matmul", "linear", "sum", "mean", "view", "reshape", "flatten", "transpose", "t", "permute",

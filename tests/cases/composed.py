@@ -170,7 +170,9 @@ CASES = {
         length=elements,
         call=lambda T, x, *size: x.sum_to_size(*size),
     ),
-    "einsum": Case(lambda eq, *xs: np.einsum(eq, *xs), _einsum, _einsum_errors, length=lambda *a: 12, fixed_order=False),
+    "einsum": Case(
+        lambda eq, *xs: np.einsum(eq, *xs), _einsum, _einsum_errors, length=lambda *a: 12, fixed_order=False
+    ),
     "smooth_l1_loss": Case(_robust(reference_arrays.smooth_l1_loss, "beta"), _differences("beta"), length=elements),
     "huber_loss": Case(_robust(reference_arrays.huber_loss, "delta"), _differences("delta"), length=elements),
 }
