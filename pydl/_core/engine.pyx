@@ -3,7 +3,7 @@
 
 A node is newer than the nodes of its inputs, so taking the newest waiting node first means that every user of its output has
 already sent its share: no pass that counts users is needed. The gradient of a node gathers in the node itself; what waits is a
-binary heap ordered by age.
+binary heap ordered by age. One algorithm with the checks of its arguments and hooks: more than 400 lines.
 """
 
 cimport cython

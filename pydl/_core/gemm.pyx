@@ -325,7 +325,7 @@ cdef int run_large(const Product* p, const Batch* batch, int threads, double wor
 cdef int product(Product* p, const Batch* batch, int threads) except -1:
     """Fills in what follows from the operands and runs the product."""
     cdef char stack[STACK_BYTES]
-    cdef ptrdiff_t i, chunks
+    cdef ptrdiff_t chunks
     cdef double products = <double>p.m * p.n * p.k * batch.n, work_ns = 0
     if batch.n <= 0 or p.m <= 0 or p.n <= 0:
         return 0

@@ -3,6 +3,8 @@
 
 Neither class takes part in cyclic garbage collection: a graph is freed by reference counts alone, at once. So nothing here may
 make a cycle: a node that saves its own output saves it without history, and gets the history back when it is read.
+
+Each of the two has fields of the other, so they share a module: more than 400 lines.
 """
 
 import weakref
