@@ -37,7 +37,7 @@ def _load() -> None:
             "This is pydl's source folder, and its compiled core has not been built here. Either leave the folder "
             f"({root}) to use an installed pydl, or build in place: python -m pip install -e ."
             if os.path.exists(os.path.join(root, "CMakeLists.txt"))
-            else f"pydl's compiled core is missing from {root}. Reinstall: python -m pip install --force-reinstall pydl-nn"
+            else f"pydl's compiled core is missing from {root}: python -m pip install --force-reinstall pydl-nn"
         )
         raise ImportError(f"{what} (Python {sys.version.split()[0]})") from None
     finally:
