@@ -10,6 +10,7 @@ Each of the two has fields of the other, so they share a module: more than 400 l
 import weakref
 
 cimport cython
+from cpython.buffer cimport PyObject_GetBuffer
 from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint64_t
@@ -767,6 +768,12 @@ cdef class TensorBase:
 
     def __hash__(self):
         return <Py_ssize_t>(<size_t><PyObject*>self >> 4)
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        """The buffer protocol: memoryview(t) and all that takes buffers see the tensor's memory."""
+        if node_of(self) is not None or self.requires_grad_:
+            raise BufferError("a tensor that requires grad gives no buffer; use tensor.detach()")
+        PyObject_GetBuffer(self.a, buffer, flags)
 
     def __getitem__(self, index):
         return slots.getitem(self, index)
