@@ -56,7 +56,7 @@ cdef TensorBase unary(int code, TensorBase x):
     if not is_float(x):
         return unary_other(code, x)
     out = new_like(x)
-    apply1(<void*>table(is_f64(x)).unary[code], out, x, PICOSECONDS_PLAIN if code < PYDL_U_exp else PICOSECONDS_MATH)
+    apply1(<void*>table(is_f64(x)).unary[code], out, x, PICOSECONDS_MATH if PYDL_U_exp <= code <= PYDL_U_sigmoid else PICOSECONDS_PLAIN)
     if grad_enabled() and requires_grad(x):
         record_unary(code, out, x)
     return out

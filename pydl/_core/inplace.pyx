@@ -108,7 +108,7 @@ cdef TensorBase unary_(int code, TensorBase x):
         old = clone(x)
     elif recorded:
         old = alias(x)
-    apply1(<void*>table(is_f64(x)).unary[code], x, old, PICOSECONDS_PLAIN if code < PYDL_U_exp else PICOSECONDS_MATH)
+    apply1(<void*>table(is_f64(x)).unary[code], x, old, PICOSECONDS_MATH if PYDL_U_exp <= code <= PYDL_U_sigmoid else PICOSECONDS_PLAIN)
     x.s.version += 1
     if recorded:
         out = make(x.a, x.s)
