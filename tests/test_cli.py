@@ -198,10 +198,20 @@ def test_interrupted(tmp_path):
         pytest.importorskip(module)
     command = [sys.executable, "-u", "-m", "pydl", "--epochs", "1000000", "--out", str(tmp_path)]
     # -u and the first epoch's line: the training is under way when the signal comes.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert any(line.startswith("epoch") for line in process.stdout)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+    # A shell's background job ignores SIGINT, and its children inherit that: the training must not.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            assert any(line.startswith("epoch") for line in process.stdout)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert err.strip() == "pydl: interrupted"
 
