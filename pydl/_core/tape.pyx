@@ -673,7 +673,10 @@ cdef class TensorBase:
         return node is not None and node.retained is not None and node.retained() is self
 
     def register_hook(self, fn):
-        """Calls fn(grad) when backward has the gradient of this tensor; it may return another one."""
+        """Calls fn(grad) when backward has the gradient of this tensor; it may return another one.
+
+        A hook that refers to this very tensor keeps it alive until `remove()` is called on the handle.
+        """
         cdef Node node = node_of(self)
         if not self.requires_grad_:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
