@@ -28,7 +28,7 @@ def _python(library: str, code: str, argument: str) -> str | None:
 
 def import_times(libraries: list[str], n_turns: int) -> dict[str, list[float]]:
     """Return seconds per import, one a turn for each library that can be imported, after one for the file cache."""
-    codes = {name: IMPORT.format(PEERS[name].library) for name in libraries}
+    codes = {name: IMPORT.format(PEERS[name].package) for name in libraries}
     codes = {name: code for name, code in codes.items() if _python(name, code, str(ROOT)) is not None}
     times: dict[str, list[float]] = {name: [] for name in codes}
     for _ in range(n_turns):
@@ -46,7 +46,7 @@ def installed_size(library: str) -> int | None:
 
 def records(peers: list[str], quick: bool, wheel: Path | None) -> list[dict[str, Any]]:
     """Return the records of import times and sizes. `wheel` is pydl's, where one was built."""
-    names = [n for n in peers if n == PEERS[n].library]
+    names = [n for n in peers if n == PEERS[n].package]
     times = import_times(names, 3 if quick else 15)
     found: list[dict[str, Any]] = []
     for name, turns in times.items():

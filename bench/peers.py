@@ -21,10 +21,10 @@ KEEP_BLOCKS = {
 
 @dataclass(frozen=True)
 class Peer:
-    """A library in one configuration. `name` is what --peers takes, `library` what is imported."""
+    """A library in one configuration. `name` is what --peers takes, `package` what is imported."""
 
     name: str
-    library: str
+    package: str
     about: str
     mkl_fix: bool = False
     keep_blocks: bool = False
@@ -49,7 +49,7 @@ PEERS = {
 
 def interpreter(peer: Peer) -> str:
     """Return the Python that runs `peer`: BENCH_PYTHON_<LIBRARY> where set, else this one."""
-    return os.environ.get(f"BENCH_PYTHON_{peer.library.upper()}", sys.executable)
+    return os.environ.get(f"BENCH_PYTHON_{peer.package.upper()}", sys.executable)
 
 
 def compiler() -> str | None:

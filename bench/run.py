@@ -44,7 +44,7 @@ class Worker:
             self.about: dict[str, Any] = {"failed": "needs Linux and a C compiler"}
             return
         python = sys.executable if peer is MACHINE else interpreter(peer)
-        command = [python, "-P", str(WORKER), peer.library, str(threads), str(int(peer.compiled)), str(folder)]
+        command = [python, "-P", str(WORKER), peer.package, str(threads), str(int(peer.compiled)), str(folder)]
         self.log = (folder / f"{peer.name}-{threads}.log").open("w+")
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env, cwd=folder

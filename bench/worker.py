@@ -32,7 +32,7 @@ class LibraryWorker:
     """Prepares, checks and times rows with one library."""
 
     def __init__(self, library: str, threads: int, compiled: bool):
-        self.library, self.compiled = library, compiled
+        self.package, self.compiled = library, compiled
         self.module: Any = load(library, threads)
         self.timer: Callable[[int], float]
         self.n = 1
@@ -40,13 +40,13 @@ class LibraryWorker:
 
     def about(self) -> dict[str, Any]:
         """Return versions, and for pydl the instruction set in use."""
-        name = {"pydl": "pydl-nn"}.get(self.library, self.library)
+        name = {"pydl": "pydl-nn"}.get(self.package, self.package)
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             version = getattr(self.module, "__version__", "source tree")
         reply = {"version": version, "python": platform.python_version()}
-        if self.library == "pydl":
+        if self.package == "pydl":
             kernels = import_module("pydl._core.kernels")
             reply["isa"] = kernels.isa()
             reply["openmp"] = kernels.openmp_version()
@@ -54,7 +54,7 @@ class LibraryWorker:
 
     def prepare(self, row: Row) -> dict[str, Any]:
         """Set the row up, check its value against the reference and find how many calls fill a sample."""
-        way = row.way(self.library)
+        way = row.way(self.package)
         if way is None:
             return {"absent": True}
         step = way(self.module, **row.make_data())
