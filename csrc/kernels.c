@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Compiled once per ISA and element type; the build defines PYDL_ISA_*, PYDL_F64 and PYDL_TABLE. Fills one table. */
+/* Compiled once per ISA and element type; the build defines PYDL_ISA_*, PYDL_F64 and PYDL_SUFFIX. Fills one table. */
 #include "kernels.h"
 #include "simd.h"
 #include "vmath.h"
 #include "eltwise.h"
 #include "reduce.h"
 #include "softmax.h"
-#include "update.h"
 #include "brgemm.h"
 #include "pack.h"
 #include "gemv.h"
@@ -26,7 +25,11 @@
 #define ENTRY_BINARY(name) binary_##name,
 #define ENTRY_COMPARE(name) compare_##name,
 
-const pydl_kernels PYDL_TABLE = {
+#define EXTERN_FAMILY(field, list) extern const struct pydl_##field PYDL_OWN(pydl_##field);
+PYDL_FAMILIES(EXTERN_FAMILY)
+#define ENTRY_FAMILY(field, list) .field = &PYDL_OWN(pydl_##field),
+
+const pydl_kernels PYDL_OWN(pydl_kernels) = {
     .isa = ISA_NAME,
     .lanes = LANES,
     .unary = {PYDL_UNARY(ENTRY_UNARY)},
@@ -49,7 +52,6 @@ const pydl_kernels PYDL_TABLE = {
     .target_check = target_check,
     .cross_entropy_rows = cross_entropy_rows,
     .cross_entropy_rows_bwd = cross_entropy_rows_bwd,
-    .sgd = sgd,
     .gemm_mr = MR,
     .gemm_nr = NR,
     .gemm_kc = KC,
@@ -62,4 +64,5 @@ const pydl_kernels PYDL_TABLE = {
     .gemv_dot = gemv_dot,
     .gemv_sum = gemv_sum,
     .fma_chains = fma_chains,
+    PYDL_FAMILIES(ENTRY_FAMILY)
 };

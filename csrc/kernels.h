@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The one list of kernels: a table of function pointers per ISA and element type.
+/* The list of kernels: a table of function pointers per ISA and element type. The families at its end have lists of their own,
+ * <family>_kernels.h, each compiled from <family>.c, so that work on one rebuilds only what uses it.
  *
  * Rules for every kernel: no allocation, no threads, no failure; sizes and strides are ptrdiff_t, strides count elements;
  * pointers are void because the table is the same for f32 and f64 (the table's own element type is meant);
@@ -33,19 +34,24 @@ typedef void pydl_binary_fn(const void *a, ptrdiff_t sa, const void *b, ptrdiff_
 typedef void pydl_compare_fn(const void *a, ptrdiff_t sa, const void *b, ptrdiff_t sb, uint8_t *c, ptrdiff_t sc, ptrdiff_t n);
 typedef void pydl_extreme_fn(const void *x, ptrdiff_t ldx, ptrdiff_t a, ptrdiff_t b, void *values, int64_t *indices);
 
-typedef struct pydl_sgd {
-    double lr, momentum, dampening, weight_decay;
-    int nesterov, maximize, first; /* first: the momentum buffer is not yet filled */
-} pydl_sgd;
-
 /* The entries that are not in the arrays above, by field name; each field of the table stands here, so that a test can find it. */
 #define PYDL_SINGLE(X) X(add_scaled) X(clamp) X(where) X(fill) X(fma_chains) \
     X(sum_rows) X(sum_cols) X(max_rows) X(min_rows) X(max_cols) X(min_cols) X(softmax_rows) X(log_softmax_rows) \
-    X(softmax_rows_bwd) X(log_softmax_rows_bwd) X(target_check) X(cross_entropy_rows) X(cross_entropy_rows_bwd) X(sgd) \
+    X(softmax_rows_bwd) X(log_softmax_rows_bwd) X(target_check) X(cross_entropy_rows) X(cross_entropy_rows_bwd) \
     X(gemm_block) X(pack_b) X(pack_a) X(gemm_store_transposed) X(gemv_dot) X(gemv_sum)
 
 /* flags of the GEMM kernels: add to C; relu at the end; B's panels may be read behind column n (pack_b's may) */
 enum { PYDL_GEMM_ACCUMULATE = 1, PYDL_GEMM_RELU = 2, PYDL_GEMM_PADDED = 4 };
+
+/* The families: field of the table, and name of its list PYDL_<...> in <field>_kernels.h. */
+#define PYDL_FAMILIES(X) X(update, UPDATE) X(layout, LAYOUT)
+#define PYDL_DECLARE_FAMILY(field, list) struct pydl_##field;
+PYDL_FAMILIES(PYDL_DECLARE_FAMILY)
+
+/* The table of the ISA and element type being compiled: PYDL_OWN(pydl_kernels) is pydl_kernels_avx2_f32. */
+#define PYDL_PASTE(stem, suffix) stem##_##suffix
+#define PYDL_PASTE_EXPANDED(stem, suffix) PYDL_PASTE(stem, suffix)
+#define PYDL_OWN(stem) PYDL_PASTE_EXPANDED(stem, PYDL_SUFFIX)
 
 typedef struct pydl_kernels {
     const char *isa;      /* "base", "avx2", "avx512", "neon" */
@@ -91,9 +97,6 @@ typedef struct pydl_kernels {
                                    ptrdiff_t n, const void *weight, int64_t ignore, double smoothing, const void *g, ptrdiff_t sg,
                                    void *dx, ptrdiff_t lddx);
 
-    /* optimizers (update.h): one step in place over n contiguous elements; buf NULL without momentum; nothing overlaps */
-    void (*sgd)(void *p, const void *g, void *buf, const pydl_sgd *h, ptrdiff_t n);
-
     /* batch-reduce GEMM micro-kernels and packing (brgemm.h, pack.h, gemv.h); outputs never alias an input.
        Register tile mr × nr; block sizes for the caches: kc (k per accumulator chain), mc (rows of packed A in L2), nc (columns) */
     ptrdiff_t gemm_mr, gemm_nr, gemm_kc, gemm_mc, gemm_nc;
@@ -119,6 +122,9 @@ typedef struct pydl_kernels {
 
     /* runs n independent vector FMA chains; returns the FLOPs done (for the roofline) */
     double (*fma_chains)(ptrdiff_t n, void *out);
+
+#define PYDL_FAMILY_FIELD(field, list) const struct pydl_##field *field;
+    PYDL_FAMILIES(PYDL_FAMILY_FIELD)
 } pydl_kernels;
 
 /* dispatch.c. dtype: 0 = f32, 1 = f64. */

@@ -38,7 +38,8 @@ SIGNATURES = {
     "target_check": "pnnll",
     "cross_entropy_rows": "pnpnnnpldpppnp",
     "cross_entropy_rows_bwd": "pnppnnnpldpnpn",
-    "sgd": "ppppn",
+    "layout.transpose": "nnpnpn",
+    "update.sgd": "ppppn",
     "fma_chains": "np",
 }
 TYPES = {"p": ctypes.c_void_p, "n": ctypes.c_ssize_t, "l": ctypes.c_int64, "d": ctypes.c_double, "i": ctypes.c_int}
@@ -50,7 +51,7 @@ EACH_IDS = [f"{isa}-{np.dtype(dtype)}" for isa, dtype in EACH]
 
 
 class Sgd(ctypes.Structure):
-    """pydl_sgd of kernels.h."""
+    """pydl_sgd of update_kernels.h."""
 
     _fields_ = [
         *((name, ctypes.c_double) for name in ("lr", "momentum", "dampening", "weight_decay")),
@@ -66,7 +67,7 @@ def lanes(isa: str, dtype: Any) -> int:
 @functools.cache
 def function(isa: str, dtype: Any, name: str) -> Any:
     """The kernel as a callable that takes addresses and numbers."""
-    signature = SIGNATURES[name.partition(".")[0]]
+    signature = SIGNATURES[name if name in SIGNATURES else name.partition(".")[0]]
     kind = ctypes.CFUNCTYPE(RESULTS.get(name), *(TYPES[c] for c in signature))
     return kind(kernels.address(isa, np.dtype(dtype) == np.float64, name))
 
@@ -194,7 +195,8 @@ def row_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
     p, g, buf = (rng.standard_normal(n).astype(dtype) for _ in range(3))
     for momentum, nesterov, first in ((0.0, 0, 0), (0.9, 0, 0), (0.9, 1, 0), (0.9, 1, 1), (0.9, 0, 1)):
         h = Sgd(0.1, momentum, 0.2, 0.01, nesterov, 1, first)
-        yield Call("sgd", (Out(p), g, Out(buf) if momentum else None, h, n))
+        yield Call("update.sgd", (Out(p), g, Out(buf) if momentum else None, h, n))
+    yield Call("layout.transpose", (rows, n, x, ld, Out(np.zeros((n - 1) * (rows + 1) + rows if n else 0, dtype)), rows + 1))
     if n == 0:
         return
     for name in ("max_rows", "min_rows", "max_cols", "min_cols"):

@@ -294,7 +294,7 @@ def test_sgd(
         for step in range(4):
             g = rng.standard_normal(n).astype(dtype)
             h = Sgd(0.1, momentum, dampening, decay, nesterov, maximize, step == 0)
-            p, *rest = Call("sgd", (Out(p), g, Out(buf) if momentum else None, h, n)).run(isa, dtype)
+            p, *rest = Call("update.sgd", (Out(p), g, Out(buf) if momentum else None, h, n)).run(isa, dtype)
             d = (-1 if maximize else 1) * g.astype(np.float64) + decay * want
             if momentum:
                 buf = rest[0]
@@ -308,5 +308,5 @@ def test_sgd(
 @each
 def test_sgd_without_decay_leaves_infinite_parameters(isa: str, dtype: Any) -> None:
     p, g = np.array([np.inf, 1], dtype), np.zeros(2, dtype)
-    (after,) = Call("sgd", (Out(p), g, None, Sgd(0.1, 0, 0, 0, 0, 0, 0), 2)).run(isa, dtype)
+    (after,) = Call("update.sgd", (Out(p), g, None, Sgd(0.1, 0, 0, 0, 0, 0, 0), 2)).run(isa, dtype)
     assert after.tolist() == [np.inf, 1]

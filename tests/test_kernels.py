@@ -83,7 +83,8 @@ def values(dtype: Any, n: int = 1000) -> Array:
 
 
 def test_every_kernel_has_a_signature_and_a_reference() -> None:
-    named = {name.partition(".")[0] for name in kernels.entries()}
+    arrays = ("unary", "binary", "compare")
+    named = {kind if (kind := name.partition(".")[0]) in arrays else name for name in kernels.entries()}
     gemm = {name for name in named if name.startswith(("gem", "pack"))}  # tests/test_gemm.py
     assert named - gemm == set(SIGNATURES)
     assert set(RESULTS) <= set(SIGNATURES)

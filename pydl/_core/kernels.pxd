@@ -3,6 +3,7 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
+# The families of kernels; a module that uses one declares its struct from <family>_kernels.h and casts the pointer.
 cdef extern from "kernels.h" nogil:
     enum:
         PYDL_U_copy, PYDL_U_neg, PYDL_U_abs, PYDL_U_square, PYDL_U_reciprocal, PYDL_U_sqrt, PYDL_U_exp, PYDL_U_log
@@ -15,9 +16,6 @@ cdef extern from "kernels.h" nogil:
     ctypedef void pydl_binary_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
     ctypedef void pydl_compare_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, uint8_t*, ptrdiff_t, ptrdiff_t) noexcept nogil
     ctypedef void pydl_extreme_fn(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, int64_t*) noexcept nogil
-    ctypedef struct pydl_sgd:
-        double lr, momentum, dampening, weight_decay
-        int nesterov, maximize, first
     ctypedef struct pydl_kernels:
         const char* isa
         ptrdiff_t lanes
@@ -44,7 +42,6 @@ cdef extern from "kernels.h" nogil:
                                    double, void*, void*, void*, ptrdiff_t, void*) noexcept nogil
         void (*cross_entropy_rows_bwd)(const void*, ptrdiff_t, const void*, const int64_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                                        const void*, int64_t, double, const void*, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
-        void (*sgd)(void*, const void*, void*, const pydl_sgd*, ptrdiff_t) noexcept nogil
         ptrdiff_t gemm_mr, gemm_nr, gemm_kc, gemm_mc, gemm_nc
         void (*gemm_block)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                            const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept nogil
@@ -56,6 +53,8 @@ cdef extern from "kernels.h" nogil:
         void (*gemv_sum)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*,
                          ptrdiff_t, int) noexcept nogil
         double (*fma_chains)(ptrdiff_t, void*) noexcept nogil
+        const void* layout
+        const void* update
 
 cdef const pydl_kernels* table(int f64) noexcept nogil
 

@@ -11,6 +11,8 @@ cdef extern from *:
     #include <string.h>
     #include <time.h>
     #include "kernels.h"
+    #include "layout_kernels.h"
+    #include "update_kernels.h"
     #ifdef _OPENMP
     #include <omp.h>
     #define PYDL_HAVE_OPENMP 1
@@ -28,20 +30,24 @@ cdef extern from *:
         return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
     }
 
-    /* Every entry of the table by name, for tests that call kernels directly. */
-    #define PYDL_UNARY_ENTRY(n) {"unary." #n, offsetof(pydl_kernels, unary) + PYDL_U_##n * sizeof(void *)},
-    #define PYDL_BINARY_ENTRY(n) {"binary." #n, offsetof(pydl_kernels, binary) + PYDL_B_##n * sizeof(void *)},
-    #define PYDL_COMPARE_ENTRY(n) {"compare." #n, offsetof(pydl_kernels, compare) + PYDL_C_##n * sizeof(void *)},
-    #define PYDL_ENTRY(n) {#n, offsetof(pydl_kernels, n)},
-    static const struct { const char *name; size_t offset; } pydl_entries[] = {
+    /* Every entry of the table by name, for tests that call kernels directly; those of a family are reached by its pointer. */
+    #define PYDL_UNARY_ENTRY(n) {"unary." #n, -1, offsetof(pydl_kernels, unary) + PYDL_U_##n * sizeof(void *)},
+    #define PYDL_BINARY_ENTRY(n) {"binary." #n, -1, offsetof(pydl_kernels, binary) + PYDL_B_##n * sizeof(void *)},
+    #define PYDL_COMPARE_ENTRY(n) {"compare." #n, -1, offsetof(pydl_kernels, compare) + PYDL_C_##n * sizeof(void *)},
+    #define PYDL_ENTRY(n) {#n, -1, offsetof(pydl_kernels, n)},
+    #define PYDL_LAYOUT_ENTRY(n) {"layout." #n, offsetof(pydl_kernels, layout), offsetof(pydl_layout, n)},
+    #define PYDL_UPDATE_ENTRY(n) {"update." #n, offsetof(pydl_kernels, update), offsetof(pydl_update, n)},
+    static const struct { const char *name; ptrdiff_t family; size_t offset; } pydl_entries[] = {
         PYDL_UNARY(PYDL_UNARY_ENTRY) PYDL_BINARY(PYDL_BINARY_ENTRY) PYDL_COMPARE(PYDL_COMPARE_ENTRY)
-        PYDL_SINGLE(PYDL_ENTRY)
+        PYDL_SINGLE(PYDL_ENTRY) PYDL_LAYOUT(PYDL_LAYOUT_ENTRY) PYDL_UPDATE(PYDL_UPDATE_ENTRY)
     };
     enum { PYDL_N_ENTRIES = sizeof pydl_entries / sizeof pydl_entries[0] };
     static const char *pydl_entry_name(int i) { return pydl_entries[i].name; }
     static size_t pydl_entry_address(const pydl_kernels *k, int i) {
         size_t address;
-        memcpy(&address, (const char *)k + pydl_entries[i].offset, sizeof address);
+        const char *table = (const char *)k;
+        if (pydl_entries[i].family >= 0) memcpy(&table, table + pydl_entries[i].family, sizeof table);
+        memcpy(&address, table + pydl_entries[i].offset, sizeof address);
         return address;
     }
     """

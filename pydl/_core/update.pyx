@@ -12,7 +12,7 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.kernels cimport (
-    RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, pydl_sgd, table, threads_for, tick, tock,
+    RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock,
 )
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, check_inplace, is_contiguous, is_f64, is_float, new_like, swap_grad_enabled
@@ -21,6 +21,13 @@ from pydl._core.errors import ShapeError
 
 cnp.import_array()
 
+cdef extern from "update_kernels.h" nogil:
+    ctypedef struct pydl_sgd:
+        double lr, momentum, dampening, weight_decay
+        int nesterov, maximize, first
+    ctypedef struct pydl_update:
+        void (*sgd)(void*, const void*, void*, const pydl_sgd*, ptrdiff_t) noexcept nogil
+
 cdef enum:
     CHUNK = 16384         # elements that one thread takes at a time
 
@@ -28,7 +35,7 @@ cdef double NS_PER_ELEMENT = 0.3
 
 
 cdef struct Part:
-    const pydl_kernels* k
+    const pydl_update* k
     char* p
     const char* g
     char* buf                 # NULL without momentum
@@ -146,7 +153,7 @@ def sgd(list params, list grads, list bufs, double lr, double momentum, double d
         for i in range(n_parts):
             p, g, buf, is_first = work[i]
             t = p
-            parts[i].k = table(is_f64(t))
+            parts[i].k = <const pydl_update*>table(is_f64(t)).update
             parts[i].p = cnp.PyArray_BYTES(t.a)
             parts[i].n = cnp.PyArray_SIZE(t.a)
             parts[i].itemsize = cnp.PyArray_ITEMSIZE(t.a)

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Compiled once per ISA and element type: the table of the optimizers' kernels. */
+#include "kernels.h"
+#include "update_kernels.h"
+#include "simd.h"
+#include "update.h"
+
+const pydl_update PYDL_OWN(pydl_update) = {
+    .sgd = sgd,
+};
