@@ -15,8 +15,8 @@ from pydl._core.promote cimport cast
 from pydl._core.shape cimport shape_of
 from pydl._core.sums cimport sum_to
 from pydl._core.tape cimport (
-    Node, OutputPort, TensorBase, adopt, alias, attach, check_inplace, finish_inplace, is_float, make,
-    raise_released, requires_grad, swap_grad_enabled, unpack,
+    Node, OutputPort, TensorBase, adopt, alias, attach, check_inplace, finish_inplace, is_float,
+    raise_released, requires_grad, settle, swap_grad_enabled, twin, unpack,
 )
 
 from pydl._core import dtypes
@@ -50,7 +50,7 @@ cdef class Saved:
             for i, out in enumerate(outputs):
                 if out is t:
                     index = i
-            kept.append(t if index < 0 else make(t.a, t.s))
+            kept.append(t if index < 0 else twin(t))
             versions.append(t.s.version)
             which.append(index)
         s.tensors = tuple(kept)
@@ -249,7 +249,8 @@ cdef object record_outputs(OpNode ctx, object out, tuple args):
     for i in range(len(outputs)):
         for x in args:
             if outputs[i] is x and isinstance(x, TensorBase):
-                outputs[i] = make((<TensorBase>x).a, (<TensorBase>x).s)
+                settle(<TensorBase>x)
+                outputs[i] = twin(<TensorBase>x)
     if ctx.to_save is not None:
         ctx.packed = Saved.pack(ctx.to_save, outputs)
         ctx.to_save = None
@@ -422,7 +423,8 @@ cdef object fresh_outputs(object out, tuple args, tuple dirty):
     cdef list outputs = []
     for x in (out if isinstance(out, tuple) else (out,)):
         if isinstance(x, TensorBase) and not in_identity_of(x, dirty) and in_identity_of(x, args):
-            x = make((<TensorBase>x).a, (<TensorBase>x).s)
+            settle(<TensorBase>x)
+            x = twin(<TensorBase>x)
         outputs.append(x)
     return tuple(outputs) if isinstance(out, tuple) else outputs[0]
 

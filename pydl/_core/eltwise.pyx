@@ -9,14 +9,15 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
+from pydl._core.formats cimport channels_last
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport (
     MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, apply_clamp, apply_where, broadcast_shape, same_shape,
 )
 from pydl._core.promote cimport as_tensor, cast, number, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, make, new, new_like, requires_grad,
-    slots, unpack,
+    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, new_contiguous, new_like, requires_grad,
+    settle, slots, twin, unpack,
 )
 
 from pydl._core import dtypes
@@ -46,7 +47,18 @@ cdef TensorBase clone(TensorBase x):
 
 
 cdef TensorBase contiguous(TensorBase x):
-    return x if is_contiguous(x) else clone(x)
+    """x in C order, itself if it is."""
+    cdef TensorBase out
+    settle(x)
+    if is_contiguous(x):
+        return x
+    if not is_float(x):
+        return adopt(x.a.copy())
+    out = new_contiguous(x)
+    apply1(<void*>table(is_f64(x)).unary[PYDL_U_copy], out, x, PICOSECONDS_PLAIN)
+    if grad_enabled() and requires_grad(x):
+        record_unary(PYDL_U_copy, out, x)
+    return out
 
 
 # --- unary --------------------------------------------------------------------------------------------------------
@@ -82,7 +94,7 @@ cdef int record_unary(int code, TensorBase out, TensorBase x) except -1:
     if code == PYDL_U_abs or code == PYDL_U_square or code == PYDL_U_log:
         node.saved = x
     elif code != PYDL_U_neg and code != PYDL_U_copy:
-        node.saved = make(out.a, out.s)
+        node.saved = twin(out)
         node.is_output = True
     if node.saved is not None:
         node.version = node.saved.s.version
@@ -137,20 +149,30 @@ cdef class UnaryNode(Node):
 
 cdef TensorBase binary_float(int code, TensorBase a, TensorBase b):
     """Both of the same floating-point type."""
-    cdef cnp.npy_intp shape[MAX_DIMS]
-    cdef TensorBase out
-    cdef int ndim
+    cdef TensorBase out, x = a, y = b
     if cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
         raise_types(BINARY_NAMES[code], a, b)
     if same_shape(a, b):
-        out = new_like(a)
+        if a.own_format != b.own_format:
+            x = channels_last(a)
+            y = channels_last(b)
+        out = new_like(y if y.own_format else x)
     else:
-        ndim = broadcast_shape(BINARY_NAMES[code], (a.a, b.a), shape)
-        out = new(ndim, shape, cnp.PyArray_TYPE(a.a))
-    apply2(<void*>table(is_f64(a)).binary[code], out, a, b, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
+        out = new_broadcast(BINARY_NAMES[code], a, b)
+    apply2(<void*>table(is_f64(a)).binary[code], out, x, y, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record_binary(code, out, a, b)
     return out
+
+
+cdef TensorBase new_broadcast(str name, TensorBase a, TensorBase b):
+    """For the result of an operation on a and b, laid out like the one that has its shape."""
+    cdef cnp.npy_intp shape[MAX_DIMS]
+    cdef int ndim = broadcast_shape(name, (a.a, b.a), shape)
+    for x in (a, b):
+        if cnp.PyArray_NDIM((<TensorBase>x).a) == ndim and cnp.PyArray_CompareLists(shape, cnp.PyArray_DIMS((<TensorBase>x).a), ndim):
+            return new_like(<TensorBase>x)
+    return new(ndim, shape, cnp.PyArray_TYPE(a.a))
 
 
 cdef int raise_types(str name, TensorBase a, TensorBase b) except -1:
@@ -191,7 +213,7 @@ cdef class BinaryNode(Node):
             self.b = b
             self.version_b = b.s.version
         if code == PYDL_B_pow and self.e1 is not None:
-            self.out = make(out.a, out.s)
+            self.out = twin(out)
             self.version_out = out.s.version
         return 0
 

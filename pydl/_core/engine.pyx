@@ -95,7 +95,7 @@ cdef class Run:
 cdef bint is_own(TensorBase g):
     """Whether nobody else can see the memory of g, which the caller alone refers to (once)."""
     return (Py_REFCNT(g) == 1 and Py_REFCNT(g.a) == 1 and g.base is None and g.s.size_class >= 0 and Py_REFCNT(g.s) == 2
-            and not g.requires_grad_ and is_contiguous(g))
+            and not g.requires_grad_ and (is_contiguous(g) or g.own_format))
 
 
 cdef TensorBase gathered(Run run, TensorBase so_far, TensorBase more):

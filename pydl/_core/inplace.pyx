@@ -10,12 +10,13 @@ from pydl._core.eltwise cimport (
     BINARY_NAMES, UNARY_NAMES, clone, fit, record_binary, record_unary, shape_if_other, unary_other,
 )
 from pydl._core.arithmetic cimport binary
+from pydl._core.formats cimport channels_last
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, broadcast_shape, same_shape
 from pydl._core.promote cimport as_tensor, cast, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, alias, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float, make,
-    requires_grad, slots,
+    Node, TensorBase, adopt, alias, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float,
+    requires_grad, slots, twin,
 )
 
 from pydl._core import dtypes
@@ -56,7 +57,9 @@ cdef object binary_(int code, TensorBase x, object other):
     if isinstance(other, TensorBase) and not grad_enabled() or not requires_grad(x):
         y = <TensorBase>other if isinstance(other, TensorBase) else None
         if (y is not None and cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(y.a) and is_float(x) and same_shape(x, y) and y.s is not x.s
-                and is_contiguous(x) and not (grad_enabled() and requires_grad(y)) and cnp.PyArray_ISWRITEABLE(x.a)):
+                and (is_contiguous(x) or x.own_format) and not (grad_enabled() and requires_grad(y)) and cnp.PyArray_ISWRITEABLE(x.a)):
+            if x.own_format:
+                y = channels_last(y)
             apply2(<void*>table(is_f64(x)).binary[code], x, x, y, PICOSECONDS_PLAIN)
             x.s.version += 1
             return x
@@ -84,7 +87,7 @@ cdef object binary_(int code, TensorBase x, object other):
 
 
 cdef int rerecord_binary(int code, TensorBase x, TensorBase old, TensorBase y) except -1:
-    cdef TensorBase out = make(x.a, x.s)
+    cdef TensorBase out = twin(x)
     record_binary(code, out, old, y)
     return finish_inplace(x, out.node)
 
@@ -111,7 +114,7 @@ cdef TensorBase unary_(int code, TensorBase x):
     apply1(<void*>table(is_f64(x)).unary[code], x, old, PICOSECONDS_MATH if PYDL_U_exp <= code <= PYDL_U_sigmoid else PICOSECONDS_PLAIN)
     x.s.version += 1
     if recorded:
-        out = make(x.a, x.s)
+        out = twin(x)
         record_unary(code, out, old)
         finish_inplace(x, out.node)
     return x

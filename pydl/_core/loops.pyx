@@ -44,14 +44,38 @@ cdef void loop_operand(Loop* loop, int i, cnp.ndarray a, int ndim) noexcept:
             loop.strides[i][d] = cnp.PyArray_STRIDES(a)[d - lead]
 
 
+cdef void loop_order(Loop* loop) noexcept:
+    """Puts the dimensions in falling order of the output's strides, so that the innermost runs over neighbors."""
+    cdef int d, i, at, n = 0
+    cdef ptrdiff_t size, key
+    cdef ptrdiff_t strides[MAX_OPERANDS]
+    for d in range(loop.ndim):
+        if loop.shape[d] == 1:
+            continue
+        size = loop.shape[d]
+        key = abs(loop.strides[0][d])
+        for i in range(loop.n_operands):
+            strides[i] = loop.strides[i][d]
+        at = n
+        while at > 0 and abs(loop.strides[0][at - 1]) < key:
+            loop.shape[at] = loop.shape[at - 1]
+            for i in range(loop.n_operands):
+                loop.strides[i][at] = loop.strides[i][at - 1]
+            at -= 1
+        loop.shape[at] = size
+        for i in range(loop.n_operands):
+            loop.strides[i][at] = strides[i]
+        n += 1
+    loop.ndim = n
+
+
 cdef void loop_merge(Loop* loop) noexcept:
     """Drops dimensions of size 1, merges neighbors that are one run in every operand, and takes the last one as the run."""
     cdef int d, i, last = -1
     cdef bint merges
+    loop_order(loop)
     loop.n_runs = 1
     for d in range(loop.ndim):
-        if loop.shape[d] == 1:
-            continue
         merges = last >= 0
         if merges:
             for i in range(loop.n_operands):

@@ -12,7 +12,7 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for, tick, tock
-from pydl._core.tape cimport TensorBase, check_inplace, is_contiguous, new, new_like, swap_grad_enabled
+from pydl._core.tape cimport TensorBase, check_inplace, is_contiguous, new, new_contiguous, swap_grad_enabled
 
 cnp.import_array()
 
@@ -83,7 +83,7 @@ cdef object fill(str name, Draw* d, TensorBase out, object key, object offset, p
     finally:
         swap_grad_enabled(grad)
     if not is_contiguous(out):
-        target = new_like(out)
+        target = new_contiguous(out)
     d.f64 = cnp.PyArray_TYPE(out.a) == cnp.NPY_DOUBLE
     d.out = cnp.PyArray_BYTES(target.a)
     d.n = cnp.PyArray_SIZE(target.a)

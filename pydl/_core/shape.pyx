@@ -10,11 +10,11 @@ from libc.string cimport memset
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.eltwise cimport clone
+from pydl._core.eltwise cimport contiguous
 from pydl._core.inplace cimport copy_
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.tape cimport (
-    Node, TensorBase, array_on, attach, check_inplace, edge_of, grad_enabled, requires_grad, is_contiguous, new, slots, view_on,
+    Node, TensorBase, array_on, attach, check_inplace, edge_of, grad_enabled, requires_grad, is_contiguous, new, settle, slots, view_on,
     zeros_laid_out_like, check_inside,
 )
 
@@ -165,6 +165,7 @@ cdef TensorBase try_view(TensorBase x, tuple shape):
     cdef cnp.npy_intp dims[MAX_DIMS]
     cdef cnp.npy_intp strides[MAX_DIMS]
     cdef TensorBase out
+    settle(x)
     if not view_strides(x, shape, dims, strides):
         return None
     out = view_on(x, array_on(x, len(shape), dims, strides, cnp.PyArray_BYTES(x.a)))
@@ -187,7 +188,7 @@ cdef TensorBase reshape(TensorBase x, tuple shape):
     cdef TensorBase out
     shape = resolve(x, shape, "reshape")
     out = try_view(x, shape)
-    return try_view(clone(x), shape) if out is None else out
+    return try_view(contiguous(x), shape) if out is None else out
 
 
 cdef TensorBase squeeze(TensorBase x, tuple dims):
@@ -197,6 +198,7 @@ cdef TensorBase squeeze(TensorBase x, tuple dims):
     cdef int d, n = 0, ndim = cnp.PyArray_NDIM(x.a)
     cdef set wanted = None if dims is None else {wrap_dim(d, ndim, "squeeze") for d in dims}
     cdef TensorBase out
+    settle(x)
     for d in range(ndim):
         if cnp.PyArray_DIMS(x.a)[d] == 1 and (wanted is None or d in wanted):
             continue
@@ -216,6 +218,7 @@ cdef TensorBase unsqueeze(TensorBase x, Py_ssize_t dim):
     dim = wrap_dim(dim, ndim + 1, "unsqueeze")
     if ndim == MAX_DIMS:
         raise ValueError(f"unsqueeze: at most {MAX_DIMS} dimensions are supported")
+    settle(x)
     for d in range(ndim):
         shape[d + (d >= dim)] = cnp.PyArray_DIMS(x.a)[d]
         strides[d + (d >= dim)] = cnp.PyArray_STRIDES(x.a)[d]
@@ -234,6 +237,7 @@ cdef TensorBase permute(TensorBase x, tuple dims):
     cdef TensorBase out
     if len(dims) != ndim:
         raise RuntimeError(f"permute: takes one entry for each of the {ndim} dimensions of {shape_of(x)}, not {dims}")
+    settle(x)
     for i in range(ndim):
         inverse[i] = -1
     for i in range(ndim):
@@ -270,6 +274,7 @@ cdef TensorBase expand(TensorBase x, tuple sizes):
     cdef TensorBase out
     if lead < 0 or ndim > MAX_DIMS:
         raise ShapeError(f"expand: {sizes} has {ndim} dimensions, fewer than the tensor {shape_of(x)} (or more than {MAX_DIMS})")
+    settle(x)
     for d in range(ndim):
         size = sizes[d]
         old = cnp.PyArray_DIMS(x.a)[d - lead] if d >= lead else 1
@@ -301,6 +306,7 @@ cdef TensorBase strided_view(TensorBase base, TensorBase like, ptrdiff_t offset)
     """The shape and strides of `like` on the memory of base, offset bytes from its start."""
     cdef TensorBase out
     cdef Geometry geometry
+    settle(base)
     check_inside(base, like, offset)
     out = view_on(base, array_on(base, cnp.PyArray_NDIM(like.a), cnp.PyArray_DIMS(like.a), cnp.PyArray_STRIDES(like.a),
                                  cnp.PyArray_BYTES(base.a) + offset))
@@ -344,10 +350,12 @@ cdef TensorBase index_basic(TensorBase x, object index):
     cdef tuple parts = index if isinstance(index, tuple) else (index,)
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef cnp.npy_intp strides[MAX_DIMS]
-    cdef char* data = cnp.PyArray_BYTES(x.a)
+    cdef char* data
     cdef int ndim = cnp.PyArray_NDIM(x.a), d = 0, n = 0, n_used = 0, n_ellipsis = 0
     cdef Py_ssize_t start, step, length
     cdef TensorBase out
+    settle(x)
+    data = cnp.PyArray_BYTES(x.a)
     for part in parts:
         n_used += part is not None and part is not Ellipsis
         n_ellipsis += part is Ellipsis

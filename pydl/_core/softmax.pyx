@@ -12,7 +12,7 @@ cimport numpy as cnp
 
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock
 from pydl._core.loops cimport MAX_DIMS
-from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, new_like
+from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, new_contiguous, new_like
 
 from pydl._core.errors import ShapeError
 
@@ -302,6 +302,6 @@ def cross_entropy_bwd(TensorBase dy not None, TensorBase exps not None, TensorBa
 
 
 cdef TensorBase contiguous_copy(TensorBase x):
-    cdef TensorBase out = new_like(x)
+    cdef TensorBase out = new_contiguous(x)
     np.copyto(out.a, x.a)
     return out

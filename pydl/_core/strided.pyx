@@ -4,7 +4,7 @@
 cimport numpy as cnp
 
 from pydl._core.loops cimport MAX_DIMS
-from pydl._core.tape cimport TensorBase, array_on, slots, view_on
+from pydl._core.tape cimport TensorBase, array_on, settle, slots, view_on
 
 cnp.import_array()
 
@@ -16,6 +16,7 @@ def strided_view(TensorBase x not None, tuple shape not None, tuple strides not 
     cdef int d, ndim = len(shape)
     if ndim > MAX_DIMS or len(strides) != ndim:
         raise ValueError(f"strided_view: shape {shape} and strides {strides} do not fit together")
+    settle(x)
     for d in range(ndim):
         dims[d] = shape[d]
         steps[d] = strides[d]

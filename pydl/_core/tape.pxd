@@ -41,6 +41,7 @@ cdef class TensorBase:
     cdef TensorBase grad_
     cdef TensorBase base         # the tensor that this one is a view of
     cdef bint requires_grad_
+    cdef bint own_format         # the channels-last strides are the library's own choice: nobody may see them, see settle()
     cdef unsigned int epoch      # how often the history of the base was replaced by a change through a view
     cdef TensorBase pending
     cdef uint64_t run
@@ -61,6 +62,7 @@ cdef struct Slots:
     int (*setitem)(TensorBase x, object index, object value) except -1
     TensorBase (*copy_)(TensorBase x, TensorBase source)
     TensorBase (*sum_to)(TensorBase g, object shape)
+    int (*settle)(TensorBase x) except -1
     TensorBase (*strided_view)(TensorBase base, TensorBase like, ptrdiff_t offset)   # like's shape and strides on base's memory
 
 cdef Slots slots
@@ -71,7 +73,11 @@ cdef bint swap_grad_enabled(bint on) noexcept
 # New tensors. `make` takes an array whose base is `s`; `adopt` takes any array.
 cdef TensorBase make(cnp.ndarray a, Storage s)
 cdef TensorBase new(int ndim, const cnp.npy_intp* shape, int typenum)
-cdef TensorBase new_like(TensorBase x)
+cdef TensorBase new_like(TensorBase x)                   # channels-last if x is
+cdef TensorBase new_contiguous(TensorBase x)             # of x's shape and type
+cdef TensorBase new_channels_last(int ndim, const cnp.npy_intp* shape, int typenum, bint own)
+cdef bint is_channels_last(TensorBase x) noexcept
+cdef TensorBase twin(TensorBase x)                       # the same memory without history
 cdef TensorBase zeros_laid_out_like(TensorBase x)
 cdef int check_inside(TensorBase base, TensorBase view, ptrdiff_t offset) except -1
 cdef TensorBase adopt(cnp.ndarray a)
@@ -98,6 +104,10 @@ cdef inline bint is_f64(TensorBase t) noexcept:
 
 cdef inline bint is_contiguous(TensorBase t) noexcept:
     return cnp.PyArray_IS_C_CONTIGUOUS(t.a)
+
+cdef inline int settle(TensorBase x) except -1:
+    """Before anybody sees strides or shares memory: a format of the library's own becomes C order, once."""
+    return slots.settle(x) if x.own_format else 0
 
 cdef inline bint requires_grad(TensorBase t):
     """The flag; that of a view follows the changes of its base."""

@@ -352,8 +352,8 @@ cdef int finish_inplace(TensorBase x, Node node) except -1:
         return 0
     slices = SliceNode.__new__(SliceNode)
     slices.inner = node
-    slices.base_like = detached(base)
-    slices.view_like = detached(x)
+    slices.base_like = twin(base)
+    slices.view_like = twin(x)
     slices.offset = cnp.PyArray_BYTES(x.a) - cnp.PyArray_BYTES(base.a)
     slices.e0 = edge_of(base)
     slices.e1 = node.e1
@@ -362,11 +362,6 @@ cdef int finish_inplace(TensorBase x, Node node) except -1:
     base.epoch += 1
     node_of(x)
     return 0
-
-
-cdef TensorBase detached(TensorBase x):
-    cdef TensorBase t = make(x.a, x.s)
-    return t
 
 
 @cython.no_gc
@@ -462,7 +457,55 @@ cdef TensorBase new(int ndim, const cnp.npy_intp* shape, int typenum):
 
 
 cdef TensorBase new_like(TensorBase x):
+    if is_contiguous(x) or not (x.own_format or (cnp.PyArray_NDIM(x.a) == 4 and is_channels_last(x))):
+        return new_contiguous(x)
+    return new_channels_last(cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_TYPE(x.a), x.own_format)
+
+
+cdef TensorBase new_contiguous(TensorBase x):
     return new(cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_TYPE(x.a))
+
+
+cdef TensorBase new_channels_last(int ndim, const cnp.npy_intp* shape, int typenum, bint own):
+    """(N, C, spatial...) on memory in the order N, spatial, C; plain C order where the two are the same."""
+    cdef TensorBase room = new(ndim, shape, typenum), out
+    cdef cnp.npy_intp strides[64]
+    if ndim < 3 or shape[1] == 1 or cnp.PyArray_SIZE(room.a) in (0, shape[0] * shape[1]):
+        return room
+    channels_last_strides(ndim, shape, cnp.PyArray_ITEMSIZE(room.a), strides)
+    out = make(array_on(room, ndim, shape, strides, cnp.PyArray_BYTES(room.a)), room.s)
+    out.own_format = own
+    return out
+
+
+cdef void channels_last_strides(int ndim, const cnp.npy_intp* shape, cnp.npy_intp itemsize, cnp.npy_intp* strides) noexcept:
+    cdef int d
+    strides[1] = itemsize
+    itemsize *= shape[1]
+    for d in range(ndim - 1, 1, -1):
+        strides[d] = itemsize
+        itemsize *= shape[d]
+    strides[0] = itemsize
+
+
+cdef bint is_channels_last(TensorBase x) noexcept:
+    """Whether the memory is dense in the order N, spatial, C (true of C order too where the two are the same)."""
+    cdef int d, ndim = cnp.PyArray_NDIM(x.a)
+    cdef cnp.npy_intp* shape = cnp.PyArray_DIMS(x.a)
+    cdef cnp.npy_intp strides[64]
+    if ndim < 3:
+        return False
+    channels_last_strides(ndim, shape, cnp.PyArray_ITEMSIZE(x.a), strides)
+    for d in range(ndim):
+        if shape[d] != 1 and cnp.PyArray_STRIDES(x.a)[d] != strides[d]:
+            return cnp.PyArray_SIZE(x.a) == 0
+    return True
+
+
+cdef TensorBase twin(TensorBase x):
+    cdef TensorBase t = make(x.a, x.s)
+    t.own_format = x.own_format
+    return t
 
 
 cdef cnp.ndarray array_on(TensorBase x, int ndim, const cnp.npy_intp* shape, const cnp.npy_intp* strides, char* data):
@@ -496,7 +539,7 @@ cdef TensorBase view_on(TensorBase x, cnp.ndarray a):
 
 
 cdef TensorBase alias(TensorBase x):
-    cdef TensorBase t = make(x.a, x.s)
+    cdef TensorBase t = twin(x)
     t.node = node_of(x)
     t.requires_grad_ = x.requires_grad_
     return t
@@ -539,6 +582,7 @@ cdef class TensorBase:
     @property
     def array(self):
         """The NumPy array behind the tensor, on the same memory and without checks; for the library's own code."""
+        settle(self)
         return self.a
 
     @property
@@ -622,16 +666,20 @@ cdef class TensorBase:
 
     def data_ptr(self) -> int:
         """The address of the first element."""
+        settle(self)
         return <size_t>cnp.PyArray_DATA(self.a)
 
     def detach(self):
         """The same memory without history: changes of the one are seen by the other."""
-        return detached(self)
+        settle(self)
+        return twin(self)
 
     def _set_data(self, TensorBase source not None):
         """Lets this tensor stand on the memory of `source`; for the `data` attribute and for loading."""
+        settle(source)
         self.a = source.a
         self.s = source.s
+        self.own_format = False
 
     def _bump_version(self):
         """Says that the memory was changed by other means than an operation."""
@@ -776,6 +824,7 @@ cdef class TensorBase:
         """The buffer protocol: memoryview(t) and all that takes buffers see the tensor's memory."""
         if node_of(self) is not None or self.requires_grad_:
             raise BufferError("a tensor that requires grad gives no buffer; use tensor.detach()")
+        settle(self)
         PyObject_GetBuffer(self.a, buffer, flags)
 
     def __getitem__(self, index):

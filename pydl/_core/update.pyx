@@ -15,7 +15,7 @@ from pydl._core.kernels cimport (
     RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock,
 )
 from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.tape cimport TensorBase, check_inplace, is_contiguous, is_f64, is_float, new_like, swap_grad_enabled
+from pydl._core.tape cimport TensorBase, check_inplace, is_contiguous, is_f64, is_float, new_contiguous, swap_grad_enabled
 
 from pydl._core.errors import ShapeError
 
@@ -73,7 +73,7 @@ cdef TensorBase dense(TensorBase t, list copies):
     cdef TensorBase copy
     if is_contiguous(t):
         return t
-    copy = new_like(t)
+    copy = new_contiguous(t)
     np.copyto(copy.a, t.a)
     copies.append((t, copy))
     return copy

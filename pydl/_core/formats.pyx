@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Changes of an image tensor's memory order.
+
+The kernels of image layers work on channels-last memory. Where the user did not ask for it, it is the library's own affair
+(TensorBase.own_format): the first look at strides, and the first view or alias, puts the memory into C order. It happens once
+and while no other tensor that a user holds shares the memory, since what makes one settles the format before.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int64_t
+
+import numpy as np
+cimport numpy as cnp
+
+from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.tape cimport (
+    TensorBase, array_on, is_channels_last, is_contiguous, is_f64, is_float, make, new_channels_last, new_contiguous, slots,
+)
+
+cnp.import_array()
+
+cdef extern from "layout_kernels.h" nogil:
+    ctypedef struct pydl_layout:
+        void (*transpose)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
+
+cdef enum:
+    PIECE_BYTES = 65536        # of the source, that one thread takes at a time
+
+cdef double NS_PER_BYTE = 0.1
+
+
+cdef struct Swap:
+    const pydl_layout* k
+    const char* x
+    char* y
+    ptrdiff_t n_images, m, n, itemsize     # each image of x is m rows of n elements, of y n rows of m
+    ptrdiff_t rows_in_piece, n_pieces      # pieces of an image: rows of the longer side
+
+
+cdef void swap_piece(const Swap* s, ptrdiff_t i) noexcept nogil:
+    """Rows of the image's longer side, `rows_in_piece` of them."""
+    cdef ptrdiff_t image = (i // s.n_pieces) * s.m * s.n, first = (i % s.n_pieces) * s.rows_in_piece
+    cdef ptrdiff_t rows = min(s.rows_in_piece, max(s.m, s.n) - first)
+    if s.m >= s.n:
+        s.k.transpose(rows, s.n, s.x + (image + first * s.n) * s.itemsize, s.n, s.y + (image + first) * s.itemsize, s.m)
+    else:
+        s.k.transpose(s.m, rows, s.x + (image + first) * s.itemsize, s.n, s.y + (image + first * s.m) * s.itemsize, s.m)
+
+
+cdef void swap_pieces(const Swap* s, int threads) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in prange(s.n_images * s.n_pieces, num_threads=threads, schedule="static"):
+        swap_piece(s, i)
+
+
+cdef void swap_axes(TensorBase x, TensorBase out, ptrdiff_t n_images, ptrdiff_t m, ptrdiff_t n):
+    """out = every m x n image of x transposed; both dense."""
+    cdef Swap s
+    cdef int threads
+    cdef double work = <double>cnp.PyArray_NBYTES(x.a) * NS_PER_BYTE
+    cdef int64_t start = tick()
+    if cnp.PyArray_SIZE(x.a) == 0:
+        return
+    s.k = <const pydl_layout*>table(is_f64(x)).layout
+    s.x, s.y = cnp.PyArray_BYTES(x.a), cnp.PyArray_BYTES(out.a)
+    s.n_images, s.m, s.n, s.itemsize = n_images, m, n, cnp.PyArray_ITEMSIZE(x.a)
+    # Whole cache lines of the side that is written: two threads never write to one.
+    s.rows_in_piece = max(<ptrdiff_t>64, PIECE_BYTES // (min(m, n) * s.itemsize) // 64 * 64)
+    s.n_pieces = (max(m, n) + s.rows_in_piece - 1) // s.rows_in_piece
+    if work < RELEASE_GIL_NS:
+        swap_pieces(&s, 1)
+    else:
+        enter_kernel()
+        threads = threads_for(work)
+        with nogil:
+            swap_pieces(&s, threads)
+        leave_kernel()
+    tock(start)
+
+
+cdef TensorBase channels_last(TensorBase x):
+    cdef TensorBase out
+    cdef cnp.npy_intp* shape = cnp.PyArray_DIMS(x.a)
+    cdef cnp.npy_intp images
+    if is_channels_last(x):
+        return x
+    out = new_channels_last(cnp.PyArray_NDIM(x.a), shape, cnp.PyArray_TYPE(x.a), True)
+    if is_float(x) and is_contiguous(x):
+        images = shape[0] * shape[1]
+        swap_axes(x, out, shape[0], shape[1], cnp.PyArray_SIZE(x.a) // images if images else 0)
+    else:
+        np.copyto(out.a, x.a)
+    return out
+
+
+cdef TensorBase contiguous_memory(TensorBase x):
+    cdef TensorBase out
+    cdef cnp.npy_intp* shape = cnp.PyArray_DIMS(x.a)
+    cdef cnp.npy_intp images
+    if is_contiguous(x):
+        return x
+    out = new_contiguous(x)
+    if is_float(x) and is_channels_last(x):
+        images = shape[0] * shape[1]
+        swap_axes(x, out, shape[0], cnp.PyArray_SIZE(x.a) // images if images else 0, shape[1])
+    else:
+        np.copyto(out.a, x.a)
+    return out
+
+
+cdef bint wants_public(TensorBase x) noexcept:
+    return cnp.PyArray_NDIM(x.a) == 4 and not x.own_format and not is_contiguous(x) and is_channels_last(x)
+
+
+cdef int settle(TensorBase x) except -1:
+    """Puts memory of the library's own order into C order; the version goes along."""
+    cdef TensorBase plain = contiguous_memory(x)
+    plain.s.version = x.s.version
+    x.a = plain.a
+    x.s = plain.s
+    x.own_format = False
+    return 0
+
+
+def in_own_format(TensorBase x not None) -> TensorBase:
+    """The values of x, without history, in channels-last memory that nobody may see; x itself if it is channels-last."""
+    return channels_last(x)
+
+
+def has_own_format(TensorBase x not None) -> bool:
+    """Whether the memory of x is in an order of the library's own choice, which the first look at its strides ends."""
+    return x.own_format
+
+
+slots.settle = settle
