@@ -53,7 +53,10 @@ cdef extern from "kernels.h" nogil:
         void (*gemv_sum)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*,
                          ptrdiff_t, int) noexcept nogil
         double (*fma_chains)(ptrdiff_t, void*) noexcept nogil
+        const void* gather
         const void* layout
+        const void* norm
+        const void* conv
         const void* update
 
 cdef const pydl_kernels* table(int f64) noexcept nogil

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rows read through an index, and sums of such rows.
+ *
+ *   copy      y_i = x[index_i], or a fill value          padding, nearest neighbor, unfolding, shuffles, embedding
+ *   combine   y_i = sum_t w_t x[index_t]                 interpolation, and the adjoint of each of the above
+ *   order     which t have index_t = v                   turns a copy into the combine that is its adjoint
+ *
+ * Copies keep every bit, NaN payloads too, so that they serve integers of the same width. In sums NaN and Inf spread as IEEE says,
+ * also through a weight of 0. Rounding: one per term (fused where the ISA has FMA) and one per block of SUM_BLOCK terms.
+ */
+#ifndef PYDL_GATHER_H
+#define PYDL_GATHER_H
+
+enum { SUM_BLOCK = 128 }; /* terms between two additions to the total */
+
+INLINE void copy_row(const real *x, real *y, ptrdiff_t n) {
+    ptrdiff_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        const vreal a = vload(x + i), b = vload(x + i + LANES), c = vload(x + i + 2 * LANES), d = vload(x + i + 3 * LANES);
+        vstore(y + i, a);
+        vstore(y + i + LANES, b);
+        vstore(y + i + 2 * LANES, c);
+        vstore(y + i + 3 * LANES, d);
+    }
+    for (; i < n; i += LANES) vstore_upto(y + i, vload_upto(x + i, n - i), n - i);
+}
+
+/* Indices that rise by one are one run. */
+static void gather_copy(const void *x_, ptrdiff_t ldx, const int64_t *index, ptrdiff_t m, ptrdiff_t n, const void *fill_, void *y_,
+                        ptrdiff_t ldy) {
+    const real *x = x_, *fill_at = fill_;
+    real *y = y_;
+    const int joined = ldx == n && ldy == n;
+    for (ptrdiff_t i = 0; i < m;) {
+        if (index[i] < 0) {
+            for (ptrdiff_t k = 0; k < n; k++) y[i * ldy + k] = *fill_at;
+            i++;
+            continue;
+        }
+        ptrdiff_t end = i + 1;
+        if (joined)
+            while (end < m && index[end] == index[end - 1] + 1) end++;
+        const real *from = x + index[i] * ldx;
+        if (n == 1 && end == i + 1) y[i * ldy] = *from;
+        else copy_row(from, y + i * ldy, (end - i) * n);
+        i = end;
+    }
+}
+
+/* Scalar a*b + c rounded as vfma rounds, so that an element alone has the bits it has in a row. */
+INLINE real fma_scalar(real a, real b, real c) {
+#if defined(PYDL_ISA_AVX2) || defined(PYDL_ISA_AVX512) || defined(__aarch64__)
+    return PYDL_F64 ? (real)__builtin_fma((double)a, (double)b, (double)c) : (real)__builtin_fmaf((float)a, (float)b, (float)c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* One element of a sum; terms t of [t, end). */
+INLINE real combine_one(const real *x, ptrdiff_t ldx, const int64_t *index, const real *weight, ptrdiff_t t, ptrdiff_t end) {
+    real total = 0;
+    for (ptrdiff_t stop; t < end; t = stop) {
+        stop = end - t < SUM_BLOCK ? end : t + SUM_BLOCK;
+        real sum = 0;
+        for (ptrdiff_t u = t; u < stop; u++) {
+            const real v = x[index[u] * ldx];
+            sum = weight ? fma_scalar(weight[u], v, sum) : sum + v;
+        }
+        total += sum;
+    }
+    return total;
+}
+
+/* n_vectors vectors of a row, the last with `left` elements. */
+INLINE void combine_vectors(const real *x, ptrdiff_t ldx, const int64_t *index, const real *weight, ptrdiff_t t, ptrdiff_t end, real *y,
+                            const int n_vectors, ptrdiff_t left) {
+    vreal total[4], sum[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < n_vectors; j++) total[j] = vset(0);
+    for (ptrdiff_t stop; t < end; t = stop) {
+        stop = end - t < SUM_BLOCK ? end : t + SUM_BLOCK;
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vectors; j++) sum[j] = vset(0);
+        for (ptrdiff_t u = t; u < stop; u++) {
+            const real *row = x + index[u] * ldx;
+            const vreal w = vset(weight ? weight[u] : 1);
+#pragma GCC unroll 4
+            for (int j = 0; j < n_vectors; j++) {
+                const vreal v = j + 1 == n_vectors ? vload_upto(row + j * LANES, left) : vload(row + j * LANES);
+                sum[j] = weight ? vfma(w, v, sum[j]) : sum[j] + v;
+            }
+        }
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vectors; j++) total[j] += sum[j];
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < n_vectors; j++) {
+        if (j + 1 == n_vectors) vstore_upto(y + j * LANES, total[j], left);
+        else vstore(y + j * LANES, total[j]);
+    }
+}
+
+INLINE void combine_row(const real *x, ptrdiff_t ldx, const int64_t *index, const real *weight, ptrdiff_t t, ptrdiff_t end, ptrdiff_t n,
+                        real *y) {
+    ptrdiff_t k = 0;
+    for (; k + 4 * LANES <= n; k += 4 * LANES) combine_vectors(x + k, ldx, index, weight, t, end, y + k, 4, LANES);
+    for (; k < n; k += LANES) combine_vectors(x + k, ldx, index, weight, t, end, y + k, 1, n - k);
+}
+
+static void gather_combine(const void *x_, ptrdiff_t ldx, const int64_t *start, const int64_t *index, const void *weight_, ptrdiff_t m,
+                           ptrdiff_t n, void *y_, ptrdiff_t ldy) {
+    const real *x = x_, *weight = weight_;
+    real *y = y_;
+    for (ptrdiff_t i = 0; i < m; i++, y += ldy) {
+        const ptrdiff_t t = start[i], end = start[i + 1];
+        if (n == 1) *y = weight ? combine_one(x, ldx, index, weight, t, end) : combine_one(x, ldx, index, NULL, t, end);
+        else if (weight) combine_row(x, ldx, index, weight, t, end, n, y);
+        else combine_row(x, ldx, index, NULL, t, end, n, y);
+    }
+}
+
+static void gather_order(const int64_t *index, ptrdiff_t n, ptrdiff_t rows, int64_t *start, int64_t *order) {
+    for (ptrdiff_t v = 0; v <= rows; v++) start[v] = 0;
+    for (ptrdiff_t t = 0; t < n; t++) start[index[t] + 1]++;
+    for (ptrdiff_t v = 0; v < rows; v++) start[v + 1] += start[v];
+    for (ptrdiff_t t = 0; t < n; t++) order[start[index[t]]++] = t; /* start[v] becomes the end of v */
+    for (ptrdiff_t v = rows; v > 0; v--) start[v] = start[v - 1];
+    start[0] = 0;
+}
+
+#endif
