@@ -55,6 +55,7 @@ cdef extern from "kernels.h" nogil:
         double (*fma_chains)(ptrdiff_t, void*) noexcept nogil
         const void* gather
         const void* layout
+        const void* pool
         const void* norm
         const void* conv
         const void* update
