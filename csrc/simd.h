@@ -15,6 +15,7 @@
  *   vsum(a)                 sum of the lanes, as a balanced tree;  vlargest(a) largest lane (any lane where one is NaN)
  *   vany(m), vall(m)        whether a comparison holds in any lane, in all lanes
  *   mask_load/mask_store    LANES bytes as a comparison (not 0) and back (0 or 1); _upto as below
+ *   bytes_load/bytes_store  LANES bytes as integers 0 ... 255 and back
  */
 #ifndef PYDL_SIMD_H
 #define PYDL_SIMD_H
@@ -284,6 +285,53 @@ INLINE vint mask_load(const uint8_t *p) {
 }
 INLINE void mask_store(uint8_t *p, vint m) {
     const vbyte bytes = __builtin_convertvector(m, vbyte) & 1;
+    memcpy(p, &bytes, LANE_COUNT);
+}
+#endif
+
+/* --- small numbers in memory: one byte a lane (gcc 12 converts such vectors lane by lane) ------------------------------------- */
+
+#if defined(PYDL_ISA_AVX512)
+INLINE vint bytes_load(const uint8_t *p) {
+    __m128i bytes = _mm_setzero_si128();
+    memcpy(&bytes, p, LANE_COUNT);
+    return PYDL_F64 ? (vint)_mm512_cvtepu8_epi64(bytes) : (vint)_mm512_cvtepu8_epi32(bytes);
+}
+INLINE void bytes_store(uint8_t *p, vint v) {
+    const __m128i bytes = PYDL_F64 ? _mm512_cvtepi64_epi8((__m512i)v) : _mm512_cvtepi32_epi8((__m512i)v);
+    memcpy(p, &bytes, LANE_COUNT);
+}
+#elif defined(__SSE2__)
+INLINE vint bytes_load(const uint8_t *p) {
+    __m128i v = _mm_setzero_si128();
+    memcpy(&v, p, LANE_COUNT);
+#if defined(PYDL_ISA_AVX2)
+    return PYDL_F64 ? (vint)_mm256_cvtepu8_epi64(v) : (vint)_mm256_cvtepu8_epi32(v);
+#else
+    const __m128i zero = _mm_setzero_si128();
+    v = _mm_unpacklo_epi16(_mm_unpacklo_epi8(v, zero), zero);
+    return (vint)(PYDL_F64 ? _mm_unpacklo_epi32(v, zero) : v);
+#endif
+}
+INLINE void bytes_store(uint8_t *p, vint m) {
+#if defined(PYDL_ISA_AVX2)
+    __m128i v = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)m), _mm256_extracti128_si256((__m256i)m, 1));
+#else
+    __m128i v = _mm_packs_epi32((__m128i)m, (__m128i)m);
+#endif
+    if (PYDL_F64) v = _mm_packs_epi32(v, v); /* the upper halves of the lanes, which are 0, fall away */
+    v = _mm_packus_epi16(v, v);
+    memcpy(p, &v, LANE_COUNT);
+}
+#else
+typedef uint8_t vubyte __attribute__((vector_size(LANE_COUNT)));
+INLINE vint bytes_load(const uint8_t *p) {
+    vubyte bytes;
+    memcpy(&bytes, p, LANE_COUNT);
+    return __builtin_convertvector(bytes, vint);
+}
+INLINE void bytes_store(uint8_t *p, vint v) {
+    const vubyte bytes = __builtin_convertvector(v, vubyte);
     memcpy(p, &bytes, LANE_COUNT);
 }
 #endif
