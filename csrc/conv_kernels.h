@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Kernels of convolution (conv.h, conv_depthwise.h) on channels-last memory. Rules as in kernels.h. 1-d and 2-d are 3-d with sizes of 1.
+ *
+ * All of them work on a correlation of a grid of outputs with taps: tap (t, r, s) of output (d, h, w) is the input pixel
+ * (d·step[0] + first[0] + t·apart[0], h·step[1] + …, w·step[2] + …), zero where that lies outside. The forward pass is one (step =
+ * stride, first = −padding, apart = dilation), the gradient of the data one for each residue of the output modulo stride. Row k of
+ * the matrices below is (tap t, r, s; channel c), c fastest: K = taps·channels rows.
+ */
+#ifndef PYDL_CONV_KERNELS_H
+#define PYDL_CONV_KERNELS_H
+
+#include <stddef.h>
+
+#define PYDL_CONV(X) X(pack) X(unpack) X(gather) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
+
+typedef struct pydl_correlation {
+    ptrdiff_t in[3], out[3];   /* sizes of the input and of the grid of outputs; pixels are counted over (n, d, h, w) of the grid */
+    ptrdiff_t taps[3];
+    ptrdiff_t step[3], first[3], apart[3];
+    ptrdiff_t full[3], at[3], every[3]; /* grid point o is pixel o·every + at of an output tensor with sizes `full` */
+    ptrdiff_t channels;        /* read of each input pixel: those of the group */
+    ptrdiff_t pixel;           /* elements from one input pixel to the next */
+} pydl_correlation;
+
+/* A weight tensor as the matrix of those rows: (t, r, s; c; n) at t·tap[0] + r·tap[1] + s·tap[2] + c·channel + n·column. */
+typedef struct pydl_conv_weight {
+    ptrdiff_t taps[3], tap[3];
+    ptrdiff_t channels, channel, n, column;
+} pydl_conv_weight;
+
+typedef struct pydl_conv {
+    /* panels [ceil(n/nr)][K][nr] of a weight matrix for gemm_block, zeros behind column n; w points to tap (0, 0, 0) */
+    void (*pack)(const pydl_conv_weight *g, const void *w, void *panels);
+    /* w = matrix [K][ldm] */
+    void (*unpack)(const pydl_conv_weight *g, const void *matrix, ptrdiff_t ldm, void *w);
+    /* columns[i·ld + k − k0] = input of pixel i0 + i for row k, i < count, k0 ≤ k < k0 + kc. Writes up to a vector behind each row:
+       ld ≥ kc + lanes − 1 and one vector behind the last row. Reads x[0 … n_readable) only */
+    void (*gather)(const pydl_correlation *g, const void *x, ptrdiff_t n_readable, ptrdiff_t i0, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
+                   void *columns, ptrdiff_t ld);
+    /* rows [count][n] (contiguous) of the grid points i0 … to their pixels of y, which has ldy elements a pixel */
+    void (*scatter)(const pydl_correlation *g, ptrdiff_t i0, ptrdiff_t count, ptrdiff_t n, const void *rows, void *y, ptrdiff_t ldy);
+    /* y[i][c·times + j] = x[i][c]; and y[i][c] = Σ_j x[i][c·times + j] in order of j; i < count, c < n */
+    void (*repeat)(ptrdiff_t count, ptrdiff_t n, ptrdiff_t times, const void *x, void *y);
+    void (*fold)(ptrdiff_t count, ptrdiff_t n, ptrdiff_t times, const void *x, void *y);
+    /* Grid rows (n, d, h) row0 … row0 + rows − 1: y[pixel][c] = Σ_tap x[tap][c]·w[tap][c] + bias[c] (bias may be NULL), c < channels;
+       w [taps][channels], y with `channels` elements a pixel, x as in gather with pixel = channels */
+    void (*depthwise)(const pydl_correlation *g, const void *x, const void *w, const void *bias, ptrdiff_t row0, ptrdiff_t rows, void *y);
+    /* dw[tap][c] = Σ_pixels x[tap][c]·dy[pixel][c] over those grid rows (dy contiguous); every = 1, full = out */
+    void (*depthwise_weight)(const pydl_correlation *g, const void *x, const void *dy, ptrdiff_t row0, ptrdiff_t rows, void *dw);
+} pydl_conv;
+
+#endif
