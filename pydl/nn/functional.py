@@ -15,6 +15,7 @@ from pydl.ops import (
     mse_loss,
     nll_loss,
     one_hot,
+    pad,
     relu_,
     sigmoid,
     smooth_l1_loss,
@@ -25,7 +26,7 @@ from pydl.tensor import Tensor
 
 __all__ = [
     "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "l1_loss",
-    "linear", "log_softmax", "mse_loss", "nll_loss", "one_hot", "relu", "relu_", "sigmoid", "smooth_l1_loss", "softmax",
+    "linear", "log_softmax", "mse_loss", "nll_loss", "one_hot", "pad", "relu", "relu_", "sigmoid", "smooth_l1_loss", "softmax",
     "tanh",
 ]  # fmt: skip
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
 from typing import Any
 
 from pydl.tensor import Tensor
 
 __all__ = [
     "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "l1_loss",
-    "linear", "log_softmax", "mse_loss", "nll_loss", "one_hot", "relu", "relu_", "sigmoid", "smooth_l1_loss", "softmax",
+    "linear", "log_softmax", "mse_loss", "nll_loss", "one_hot", "pad", "relu", "relu_", "sigmoid", "smooth_l1_loss", "softmax",
     "tanh",
 ]  # fmt: skip
 
@@ -68,6 +69,7 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor: ...
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor: ...
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor: ...
 def relu(input: Tensor, inplace: bool = False) -> Tensor: ...
 def relu_(input: Tensor) -> Tensor: ...
 def sigmoid(input: Tensor) -> Tensor: ...

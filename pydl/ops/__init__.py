@@ -21,6 +21,7 @@ from pydl.ops import (
     matrices,
     native,
     normalizing,
+    padding,
     pointwise,
     reducing,
     sorting,
@@ -43,6 +44,7 @@ from pydl.ops.masking import *
 from pydl.ops.matrices import *
 from pydl.ops.native import *
 from pydl.ops.normalizing import *
+from pydl.ops.padding import *
 from pydl.ops.pointwise import *
 from pydl.ops.reducing import *
 from pydl.ops.sorting import *
@@ -50,11 +52,11 @@ from pydl.ops.statistics import *
 
 _MODULES = (
     arranging, combining, comparing, dividing, einstein, encoding, extrema, gathering, indexing, joining, masking,
-    matrices, native, normalizing, pointwise, reducing, sorting, statistics,
+    matrices, native, normalizing, padding, pointwise, reducing, sorting, statistics,
 )  # fmt: skip
 _NOT_IN_TORCH = {
     "add_", "cast", "contiguous", "copy_", "div_", "expand", "getitem", "index", "index_add_", "linear",
-    "log_softmax_backward", "masked_fill_", "mul_", "one_hot", "pow_", "repeat", "scatter_", "scatter_add_", "setitem",
+    "log_softmax_backward", "masked_fill_", "mul_", "one_hot", "pad", "pow_", "repeat", "resample", "scatter_", "scatter_add_", "setitem",
     "sigmoid_backward", "softmax_backward", "sub_", "sum_to_size", "tanh_backward", "threshold_backward", "view",
 }  # fmt: skip
 

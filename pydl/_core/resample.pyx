@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Elements moved or summed along the axes of an image, by tables: padding, resampling, shuffles, unfolding. Nothing is recorded.
+
+Channels-last memory in, channels-last memory out; anything else is read and written in C order. What one thread takes at a time
+depends on the shapes alone, and every element is computed by one kernel call: the bits do not depend on the threads.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int64_t
+
+import numpy as np
+cimport numpy as cnp
+
+from pydl._core.formats cimport contiguous_memory, is_channels_last, new_channels_last, wants_public
+from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.storage cimport scratch, scratch_free
+from pydl._core.tape cimport TensorBase, is_contiguous, is_float, new
+
+cnp.import_array()
+
+cdef extern from "gather_kernels.h" nogil:
+    ctypedef struct pydl_gather:
+        void (*copy)(const void*, ptrdiff_t, const int64_t*, ptrdiff_t, ptrdiff_t, const void*, void*, ptrdiff_t) noexcept nogil
+        void (*combine)(const void*, ptrdiff_t, const int64_t*, const int64_t*, const void*, ptrdiff_t, ptrdiff_t, void*,
+                        ptrdiff_t) noexcept nogil
+
+cdef enum:
+    CHUNK = 8192           # elements that one thread takes at a time, in whole rows
+    MAX_AXES = 16
+
+cdef double NS_PER_COPY = 0.5
+cdef double NS_PER_TERM = 0.4
+
+
+# A run: n_lines lines of y, each m rows of n elements, dense. The line with the coordinates c_0, c_1, ... of the outer axes reads
+# x from offset sum_a (tables[a] ? tables[a][c_a] : c_a)·strides[a]; where a table says -1 the whole line is filled.
+cdef struct Lines:
+    const pydl_gather* k
+    const char* x
+    char* y
+    ptrdiff_t itemsize
+    int n_outer
+    ptrdiff_t sizes[MAX_AXES]
+    ptrdiff_t strides[MAX_AXES]
+    const int64_t* tables[MAX_AXES]
+    ptrdiff_t n_lines, m, n, ldx
+    ptrdiff_t rows_in_part, parts             # each line is cut into parts
+    const int64_t* index                      # of the rows of x in a line
+    const int64_t* outside                    # m times -1
+    const char* fill
+    const int64_t* start                      # not NULL: combine, not copy
+    const char* weight                        # may be NULL
+
+
+cdef ptrdiff_t line_offset(const Lines* p, ptrdiff_t line) noexcept nogil:
+    """In elements; -1 for a line outside of x."""
+    cdef ptrdiff_t offset = 0, c, i
+    for i in range(p.n_outer - 1, -1, -1):
+        c = line % p.sizes[i]
+        line = line // p.sizes[i]
+        if p.tables[i] != NULL:
+            c = p.tables[i][c]
+            if c < 0:
+                return -1
+        offset = offset + c * p.strides[i]
+    return offset
+
+
+cdef void run_part(const Lines* p, ptrdiff_t unit) noexcept nogil:
+    cdef ptrdiff_t line = unit // p.parts, first = (unit % p.parts) * p.rows_in_part
+    cdef ptrdiff_t m = min(p.rows_in_part, p.m - first), offset = line_offset(p, line)
+    cdef const char* x = p.x + max(offset, <ptrdiff_t>0) * p.itemsize
+    cdef char* y = p.y + (line * p.m + first) * p.n * p.itemsize
+    if p.start != NULL:
+        p.k.combine(x, p.ldx, p.start + first, p.index, p.weight, m, p.n, y, p.n)
+    else:
+        p.k.copy(x, p.ldx, (p.outside if offset < 0 else p.index) + first, m, p.n, p.fill, y, p.n)
+
+
+cdef void run_units(const Lines* p, ptrdiff_t n_units, ptrdiff_t per_task, int threads) noexcept nogil:
+    cdef ptrdiff_t i, u
+    for i in prange((n_units + per_task - 1) // per_task, num_threads=threads, schedule="static"):
+        for u in range(i * per_task, min(n_units, (i + 1) * per_task)):
+            run_part(p, u)
+
+
+cdef int run(Lines* p, double ns_per_element) except -1:
+    """Cuts, threads, runs; y must have elements."""
+    cdef ptrdiff_t i, n_units, per_task
+    cdef double work = <double>p.n_lines * <double>p.m * <double>p.n * ns_per_element + 10.0 * p.n_lines
+    cdef int threads
+    cdef int64_t start
+    cdef int64_t* outside = NULL
+    p.rows_in_part = min(p.m, max(<ptrdiff_t>1, CHUNK // p.n))
+    p.parts = (p.m + p.rows_in_part - 1) // p.rows_in_part
+    n_units = p.n_lines * p.parts
+    per_task = max(<ptrdiff_t>1, CHUNK // (p.rows_in_part * p.n))
+    if p.start == NULL:
+        outside = <int64_t*>scratch(p.m * sizeof(int64_t))
+        for i in range(p.m):
+            outside[i] = -1
+        p.outside = outside
+    start = tick()
+    if work < RELEASE_GIL_NS:
+        run_units(p, n_units, per_task, 1)
+    else:
+        enter_kernel()
+        threads = threads_for(work)
+        with nogil:
+            run_units(p, n_units, per_task, threads)
+        leave_kernel()
+    tock(start)
+    if outside != NULL:
+        scratch_free(outside, p.m * sizeof(int64_t))
+    return 0
+
+
+cdef const int64_t* table_of(object values, ptrdiff_t size, int64_t low, str name) except NULL:
+    """The data of a one-dimensional contiguous int64 array whose values lie in [low, size)."""
+    cdef cnp.ndarray a = values
+    cdef const int64_t* data
+    cdef ptrdiff_t i
+    if cnp.PyArray_NDIM(a) != 1 or cnp.PyArray_TYPE(a) != cnp.NPY_INT64 or not cnp.PyArray_IS_C_CONTIGUOUS(a):
+        raise TypeError(f"{name}: tables are contiguous vectors of int64")
+    data = <const int64_t*>cnp.PyArray_DATA(a)
+    for i in range(cnp.PyArray_SIZE(a)):
+        if data[i] < low or data[i] >= size:
+            raise IndexError(f"{name}: {data[i]} in a table for {size} rows")
+    return data
+
+
+cdef bint keeps_channels_last(TensorBase x) noexcept:
+    """Memory in the order N, spatial, C that is not in C order too."""
+    return is_channels_last(x) and not is_contiguous(x)
+
+
+cdef TensorBase result(TensorBase x, bint last, int ndim, const cnp.npy_intp* shape):
+    """A tensor of x's type in the order of x."""
+    if last:
+        return new_channels_last(ndim, shape, cnp.PyArray_TYPE(x.a), not wants_public(x))
+    return new(ndim, shape, cnp.PyArray_TYPE(x.a))
+
+
+cdef int memory_axis(int axis, int ndim, bint last) noexcept:
+    """The dimension that stands at place `axis` of the memory."""
+    if not last or axis == 0:
+        return axis
+    return 1 if axis == ndim - 1 else axis + 1
+
+
+cdef int start_lines(Lines* p, TensorBase x, str name) except -1:
+    cdef int itemsize = cnp.PyArray_ITEMSIZE(x.a)
+    if itemsize != 4 and itemsize != 8:
+        raise TypeError(f"{name}: elements of 4 or 8 bytes, not {x.a.dtype}")
+    p.k = <const pydl_gather*>table(itemsize == 8).gather
+    p.x = cnp.PyArray_BYTES(x.a)
+    p.itemsize = itemsize
+    p.n_outer = 0
+    p.index = p.outside = p.start = NULL
+    p.fill = p.weight = NULL
+    return 0
+
+
+cdef void add_outer(Lines* p, ptrdiff_t size, ptrdiff_t stride, const int64_t* values) noexcept:
+    p.sizes[p.n_outer] = size
+    p.strides[p.n_outer] = stride
+    p.tables[p.n_outer] = values
+    p.n_outer += 1
+
+
+cdef ptrdiff_t product(const ptrdiff_t* sizes, int n) noexcept:
+    cdef ptrdiff_t total = 1
+    cdef int i
+    for i in range(n):
+        total *= sizes[i]
+    return total
+
+
+# --- copies -------------------------------------------------------------------------------------------------------
+
+def gather_axes(TensorBase x not None, dict tables not None, object value) -> TensorBase:
+    """y[i_0, i_1, ...] = x[t_0[i_0], t_1[i_1], ...], `value` where a table has -1; tables: {dim: int64 vector}, others as they are.
+
+    Elements of 4 or 8 bytes."""
+    cdef int ndim = cnp.PyArray_NDIM(x.a), a, d, line = -1
+    cdef bint last = keeps_channels_last(x)
+    cdef cnp.npy_intp shape[MAX_AXES]
+    cdef const int64_t* data[MAX_AXES]
+    cdef ptrdiff_t strides[MAX_AXES]
+    cdef Lines p
+    cdef TensorBase src = x if last else contiguous_memory(x), y
+    fill = np.full(1, value, x.a.dtype)
+    start_lines(&p, src, "gather_axes")
+    if not 0 < ndim <= MAX_AXES:
+        raise ValueError(f"gather_axes: 1 to {MAX_AXES} dimensions, not {ndim}")
+    for d in range(ndim):
+        data[d] = table_of(tables[d], cnp.PyArray_DIMS(x.a)[d], -1, "gather_axes") if d in tables else NULL
+        shape[d] = len(tables[d]) if d in tables else cnp.PyArray_DIMS(x.a)[d]
+    y = result(x, last, ndim, shape)
+    if cnp.PyArray_SIZE(y.a) == 0:
+        return y
+    p.n = 1
+    for a in range(ndim - 1, -1, -1):             # memory axes, innermost first
+        d = memory_axis(a, ndim, last)
+        strides[a] = p.n if a == ndim - 1 else strides[a + 1] * cnp.PyArray_DIMS(x.a)[memory_axis(a + 1, ndim, last)]
+        if line < 0 and (data[d] != NULL or a == 0):
+            line = a
+        elif line < 0:
+            p.n *= shape[d]
+    for a in range(line):
+        d = memory_axis(a, ndim, last)
+        add_outer(&p, shape[d], strides[a], data[d])
+    d = memory_axis(line, ndim, last)
+    identity = np.arange(shape[d]) if data[d] == NULL else None
+    p.index = data[d] if data[d] != NULL else <const int64_t*>cnp.PyArray_DATA(<cnp.ndarray>identity)
+    p.m, p.ldx, p.n_lines = shape[d], strides[line], product(p.sizes, p.n_outer)
+    p.fill = cnp.PyArray_BYTES(<cnp.ndarray>fill)
+    p.y = cnp.PyArray_BYTES(y.a)
+    run(&p, NS_PER_COPY)
+    return y
+
+
+def pixel_shuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
+    """y[n, c, h·r + i, w·r + j] = x[n, (c·r + i)·r + j, h, w] of a (N, C·r², H, W) tensor."""
+    cdef bint last = keeps_channels_last(x)
+    cdef TensorBase src = x if last else contiguous_memory(x), y
+    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a)
+    cdef ptrdiff_t c = s[1] // (r * r), h = s[2], w = s[3]
+    cdef cnp.npy_intp shape[4]
+    cdef Lines p
+    shape[0], shape[1], shape[2], shape[3] = s[0], c, h * r, w * r
+    start_lines(&p, src, "pixel_shuffle")
+    y = result(x, last, 4, shape)
+    if cnp.PyArray_SIZE(y.a) == 0:
+        return y
+    if last:                                      # a line of y is one row: w, j, c
+        add_outer(&p, s[0] * h, w * c * r * r, NULL)
+        add_outer(&p, r, r, NULL)
+        index = rows_of(((w, c * r * r), (r, 1), (c, r * r)))
+    else:
+        add_outer(&p, s[0] * c, r * r * h * w, NULL)
+        add_outer(&p, h, w, NULL)
+        add_outer(&p, r, r * h * w, NULL)
+        index = rows_of(((w, 1), (r, h * w)))
+    return copy_elements(&p, y, index)
+
+
+def pixel_unshuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
+    """y[n, (c·r + i)·r + j, h, w] = x[n, c, h·r + i, w·r + j] of a (N, C, H·r, W·r) tensor."""
+    cdef bint last = keeps_channels_last(x)
+    cdef TensorBase src = x if last else contiguous_memory(x), y
+    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a)
+    cdef ptrdiff_t c = s[1], h = s[2] // r, w = s[3] // r
+    cdef cnp.npy_intp shape[4]
+    cdef Lines p
+    shape[0], shape[1], shape[2], shape[3] = s[0], c * r * r, h, w
+    start_lines(&p, src, "pixel_unshuffle")
+    y = result(x, last, 4, shape)
+    if cnp.PyArray_SIZE(y.a) == 0:
+        return y
+    if last:                                      # a line of y is one row: w, c, i, j
+        add_outer(&p, s[0] * h, r * s[3] * c, NULL)
+        index = rows_of(((w, r * c), (c, 1), (r, s[3] * c), (r, c)))
+    else:
+        add_outer(&p, s[0] * c, s[2] * s[3], NULL)
+        add_outer(&p, r, s[3], NULL)
+        add_outer(&p, r, 1, NULL)
+        add_outer(&p, h, r * s[3], NULL)
+        index = rows_of(((w, r),))
+    return copy_elements(&p, y, index)
+
+
+def unfold_windows(TensorBase x not None, tuple kernel not None, tuple dilation not None, tuple stride not None) -> TensorBase:
+    """y[n, (c·R + i)·S + j, p·Q + q] = x[n, c, p·s0 + i·d0, q·s1 + j·d1] of a (N, C, H, W) tensor; windows lie inside."""
+    cdef TensorBase src = contiguous_memory(x), y
+    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a)
+    cdef ptrdiff_t kh = kernel[0], kw = kernel[1], dh = dilation[0], dw = dilation[1], sh = stride[0], sw = stride[1]
+    cdef ptrdiff_t oh = (s[2] - dh * (kh - 1) - 1) // sh + 1, ow = (s[3] - dw * (kw - 1) - 1) // sw + 1
+    cdef cnp.npy_intp shape[3]
+    cdef Lines p
+    shape[0], shape[1], shape[2] = s[0], s[1] * kh * kw, oh * ow
+    start_lines(&p, src, "unfold")
+    y = new(3, shape, cnp.PyArray_TYPE(x.a))
+    if cnp.PyArray_SIZE(y.a) == 0:
+        return y
+    add_outer(&p, s[0] * s[1], s[2] * s[3], NULL)
+    add_outer(&p, kh, dh * s[3], NULL)
+    add_outer(&p, kw, dw, NULL)
+    add_outer(&p, oh, sh * s[3], NULL)
+    return copy_elements(&p, y, rows_of(((ow, sw),)))
+
+
+cdef cnp.ndarray rows_of(tuple axes):
+    """The offsets of the elements of a line of several axes (size, stride), the last one innermost."""
+    offsets = np.zeros(1, np.int64)
+    for size, stride in axes:
+        offsets = (offsets[:, None] + np.arange(size) * stride).reshape(-1)
+    return offsets
+
+
+cdef TensorBase copy_elements(Lines* p, TensorBase y, cnp.ndarray index):
+    """Single elements of every line."""
+    p.index = <const int64_t*>cnp.PyArray_DATA(index)
+    p.m, p.n, p.ldx, p.n_lines = cnp.PyArray_SIZE(index), 1, 1, product(p.sizes, p.n_outer)
+    p.y = cnp.PyArray_BYTES(y.a)
+    run(p, NS_PER_COPY)
+    return y
+
+
+# --- sums ---------------------------------------------------------------------------------------------------------
+
+cdef int sums_of(Lines* p, TensorBase x, tuple sums, ptrdiff_t size, str name) except -1:
+    """Checks (start, index, weight or None) for an axis of `size` elements, and enters them."""
+    start, index, weight = sums
+    cdef const int64_t* at = table_of(start, len(index) + 1, 0, name)
+    cdef ptrdiff_t i
+    p.index = table_of(index, size, 0, name)
+    for i in range(len(start) - 1):
+        if at[i] > at[i + 1]:
+            raise IndexError(f"{name}: the sums of a table must follow each other")
+    if weight is not None:
+        if not isinstance(weight, np.ndarray) or weight.dtype != x.a.dtype or weight.shape != index.shape or not weight.flags.c_contiguous:
+            raise TypeError(f"{name}: weights must be a contiguous vector of {x.a.dtype}, as long as the indices")
+        p.weight = cnp.PyArray_BYTES(<cnp.ndarray>weight)
+    p.start = at
+    p.m = len(start) - 1
+    return 0
+
+
+def combine_axis(TensorBase x not None, int dim, tuple sums not None) -> TensorBase:
+    """y[…, i, …] = Σ_t weight[t]·x[…, index[t], …] over start[i] <= t < start[i + 1], along one axis.
+
+    sums: (start, index, weight), vectors; weight may be None: ones. float32 and float64."""
+    cdef int ndim = cnp.PyArray_NDIM(x.a), a, d, place = 0
+    cdef bint last = keeps_channels_last(x)
+    cdef cnp.npy_intp shape[MAX_AXES]
+    cdef TensorBase src = x if last else contiguous_memory(x), y
+    cdef ptrdiff_t terms = len(sums[1])
+    cdef Lines p
+    if not is_float(x) or not 0 <= dim < ndim <= MAX_AXES:
+        raise TypeError(f"combine_axis: dim {dim} of a floating-point tensor is needed, not of {x.a.dtype} with {ndim} dimensions")
+    start_lines(&p, src, "combine_axis")
+    sums_of(&p, x, sums, cnp.PyArray_DIMS(x.a)[dim], "combine_axis")
+    for d in range(ndim):
+        shape[d] = cnp.PyArray_DIMS(x.a)[d]
+        if memory_axis(d, ndim, last) == dim:
+            place = d
+    shape[dim] = p.m
+    y = result(x, last, ndim, shape)
+    if cnp.PyArray_SIZE(y.a) == 0:
+        return y
+    p.n_lines = p.n = 1
+    for a in range(ndim):
+        d = memory_axis(a, ndim, last)
+        if a < place:
+            p.n_lines *= shape[d]
+        elif a > place:
+            p.n *= shape[d]
+    p.ldx = p.n
+    add_outer(&p, p.n_lines, cnp.PyArray_DIMS(x.a)[dim] * p.n, NULL)
+    p.y = cnp.PyArray_BYTES(y.a)
+    run(&p, NS_PER_TERM * (1 + <double>terms / p.m))
+    return y
+
+
+def fold_windows(TensorBase x not None, tuple kernel not None, tuple blocks not None, tuple size not None, tuple rows not None,
+                 tuple columns not None) -> TensorBase:
+    """The adjoint of unfold_windows: (N, C·R·S, P·Q) to (N, C, H, W), every element added where it came from.
+
+    kernel (R, S), blocks (P, Q), size (H, W). columns: (start, index, None) into S·P·Q elements j·P·Q + q for each w;
+    rows: into R·P rows for each h. Sums run over w first, then over h."""
+    cdef TensorBase src = contiguous_memory(x), part, y
+    cdef ptrdiff_t kh = kernel[0], kw = kernel[1], oh = blocks[0], ow = blocks[1]
+    cdef cnp.npy_intp n = cnp.PyArray_DIMS(x.a)[0], c = cnp.PyArray_DIMS(x.a)[1] // (kh * kw)
+    cdef cnp.npy_intp shape[4]
+    cdef Lines p
+    if not is_float(x):
+        raise TypeError(f"fold: compiled for float32 and float64 only, not {x.a.dtype}")
+    start_lines(&p, src, "fold")
+    shape[0], shape[1], shape[2], shape[3] = n * c * kh, 1, oh, size[1]
+    part = new(4, shape, cnp.PyArray_TYPE(x.a))
+    shape[0], shape[1], shape[2] = n, c, size[0]
+    y = new(4, shape, cnp.PyArray_TYPE(x.a))
+    sums_of(&p, x, columns, kw * oh * ow, "fold")
+    if cnp.PyArray_SIZE(part.a) and cnp.PyArray_SIZE(y.a):
+        add_outer(&p, n * c * kh, kw * oh * ow, NULL)
+        add_outer(&p, oh, ow, NULL)
+        p.n_lines, p.n, p.ldx = n * c * kh * oh, 1, 1
+        p.y = cnp.PyArray_BYTES(part.a)
+        run(&p, NS_PER_TERM * (1 + <double>len(columns[1]) / p.m))
+    start_lines(&p, part, "fold")
+    sums_of(&p, x, rows, kh * oh, "fold")
+    if cnp.PyArray_SIZE(y.a):
+        add_outer(&p, n * c, kh * oh * shape[3], NULL)
+        p.n_lines, p.n, p.ldx = n * c, shape[3], shape[3]
+        p.y = cnp.PyArray_BYTES(y.a)
+        run(&p, NS_PER_TERM * (1 + <double>len(rows[1]) / p.m))
+    return y
