@@ -16,6 +16,8 @@
  *   vany(m), vall(m)        whether a comparison holds in any lane, in all lanes
  *   mask_load/mask_store    LANES bytes as a comparison (not 0) and back (0 or 1); _upto as below
  *   bytes_load/bytes_store  LANES bytes as integers 0 ... 255 and back
+ *   vwide, WIDE_LANES       vector of uint64_t whatever the element type;  wmul(a, b) products of the lower halves of the lanes
+ *   wstore_low(p, a)        the lower halves of the lanes, one after the other
  */
 #ifndef PYDL_SIMD_H
 #define PYDL_SIMD_H
@@ -333,6 +335,31 @@ INLINE vint bytes_load(const uint8_t *p) {
 INLINE void bytes_store(uint8_t *p, vint v) {
     const vubyte bytes = __builtin_convertvector(v, vubyte);
     memcpy(p, &bytes, LANE_COUNT);
+}
+#endif
+
+/* --- 64-bit integers ------------------------------------------------------------------------------------------------------ */
+
+typedef uint64_t vwide __attribute__((vector_size(VBYTES)));
+#define WIDE_LANES (VBYTES / 8)
+#if defined(PYDL_ISA_AVX512)
+INLINE vwide wmul(vwide a, vwide b) { return (vwide)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+INLINE void wstore_low(void *p, vwide a) { _mm256_storeu_si256(p, _mm512_cvtepi64_epi32((__m512i)a)); }
+#elif defined(PYDL_ISA_AVX2)
+INLINE vwide wmul(vwide a, vwide b) { return (vwide)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+INLINE void wstore_low(void *p, vwide a) {
+    const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    _mm_storeu_si128(p, _mm256_castsi256_si128(_mm256_permutevar8x32_epi32((__m256i)a, order)));
+}
+#elif defined(__SSE2__)
+INLINE vwide wmul(vwide a, vwide b) { return (vwide)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+INLINE void wstore_low(void *p, vwide a) { _mm_storel_epi64(p, _mm_shuffle_epi32((__m128i)a, 0x08)); }
+#else
+INLINE vwide wmul(vwide a, vwide b) { return (a & 0xffffffff) * (b & 0xffffffff); }
+INLINE void wstore_low(void *p, vwide a) {
+    uint32_t low[WIDE_LANES];
+    for (int i = 0; i < WIDE_LANES; i++) low[i] = (uint32_t)a[i];
+    memcpy(p, low, sizeof low);
 }
 #endif
 

@@ -42,6 +42,11 @@ cdef object scaled(object other, object alpha, str op):
     return other if alpha == 1 else result(arithmetic.binary(PYDL_B_mul, other, alpha), op, other, alpha)
 
 
+cdef TensorBase unary_in_place(int code, TensorBase x):
+    """inplace.unary_, for functions with an argument of that name."""
+    return inplace.unary_(code, x)
+
+
 cdef tuple ints_arg(tuple sizes):
     """Sizes given one by one, or as one sequence."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
@@ -209,15 +214,17 @@ def sigmoid_(input):
     return inplace.unary_(PYDL_U_sigmoid, tensor_arg(input, "sigmoid_", "input"))
 
 
-def relu(input):
-    """y = max(x, 0). Shapes: any; integers are computed in their own type.
-    Gradient: dx = dy where y > 0, else 0. Source: torch.relu.
+def relu(input, bint inplace=False):
+    """y = max(x, 0), in place if asked. Shapes: any; integers are computed in their own type.
+    Gradient: dx = dy where y > 0, else 0. Source: torch.relu, torch.nn.functional.relu.
 
     Example:
         >>> import pydl
         >>> pydl.relu(pydl.tensor([1., -2.]))
         tensor([1., 0.])
     """
+    if inplace:
+        return unary_in_place(PYDL_U_relu, tensor_arg(input, "relu", "input"))
     return eltwise.unary(PYDL_U_relu, tensor_arg(input, "relu", "input"))
 
 

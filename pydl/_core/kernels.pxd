@@ -53,6 +53,7 @@ cdef extern from "kernels.h" nogil:
         void (*gemv_sum)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*,
                          ptrdiff_t, int) noexcept nogil
         double (*fma_chains)(ptrdiff_t, void*) noexcept nogil
+        const void* activation
         const void* gather
         const void* layout
         const void* pool

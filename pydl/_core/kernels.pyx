@@ -11,6 +11,7 @@ cdef extern from *:
     #include <string.h>
     #include <time.h>
     #include "kernels.h"
+    #include "activation_kernels.h"
     #include "gather_kernels.h"
     #include "layout_kernels.h"
     #include "pool_kernels.h"
@@ -39,6 +40,11 @@ cdef extern from *:
     #define PYDL_BINARY_ENTRY(n) {"binary." #n, -1, offsetof(pydl_kernels, binary) + PYDL_B_##n * sizeof(void *)},
     #define PYDL_COMPARE_ENTRY(n) {"compare." #n, -1, offsetof(pydl_kernels, compare) + PYDL_C_##n * sizeof(void *)},
     #define PYDL_ENTRY(n) {#n, -1, offsetof(pydl_kernels, n)},
+    #define PYDL_ACTIVATION_FWD(n) {"activation_fwd." #n, offsetof(pydl_kernels, activation), \
+                                    offsetof(pydl_activation, fwd) + PYDL_A_##n * sizeof(void *)},
+    #define PYDL_ACTIVATION_BWD(n) {"activation_bwd." #n, offsetof(pydl_kernels, activation), \
+                                    offsetof(pydl_activation, bwd) + PYDL_A_##n * sizeof(void *)},
+    #define PYDL_ACTIVATION_ENTRY(n) {"activation." #n, offsetof(pydl_kernels, activation), offsetof(pydl_activation, n)},
     #define PYDL_GATHER_ENTRY(n) {"gather." #n, offsetof(pydl_kernels, gather), offsetof(pydl_gather, n)},
     #define PYDL_CONV_ENTRY(n) {"conv." #n, offsetof(pydl_kernels, conv), offsetof(pydl_conv, n)},
     #define PYDL_LAYOUT_ENTRY(n) {"layout." #n, offsetof(pydl_kernels, layout), offsetof(pydl_layout, n)},
@@ -47,7 +53,8 @@ cdef extern from *:
     #define PYDL_UPDATE_ENTRY(n) {"update." #n, offsetof(pydl_kernels, update), offsetof(pydl_update, n)},
     static const struct { const char *name; ptrdiff_t family; size_t offset; } pydl_entries[] = {
         PYDL_UNARY(PYDL_UNARY_ENTRY) PYDL_BINARY(PYDL_BINARY_ENTRY) PYDL_COMPARE(PYDL_COMPARE_ENTRY)
-        PYDL_SINGLE(PYDL_ENTRY) PYDL_GATHER(PYDL_GATHER_ENTRY) PYDL_CONV(PYDL_CONV_ENTRY) PYDL_LAYOUT(PYDL_LAYOUT_ENTRY) PYDL_POOL(PYDL_POOL_ENTRY) PYDL_NORM(PYDL_NORM_ENTRY) PYDL_UPDATE(PYDL_UPDATE_ENTRY)
+        PYDL_SINGLE(PYDL_ENTRY) PYDL_ACTIVATION(PYDL_ACTIVATION_FWD) PYDL_ACTIVATION(PYDL_ACTIVATION_BWD)
+        PYDL_ACTIVATION_SINGLE(PYDL_ACTIVATION_ENTRY) PYDL_GATHER(PYDL_GATHER_ENTRY) PYDL_CONV(PYDL_CONV_ENTRY) PYDL_LAYOUT(PYDL_LAYOUT_ENTRY) PYDL_POOL(PYDL_POOL_ENTRY) PYDL_NORM(PYDL_NORM_ENTRY) PYDL_UPDATE(PYDL_UPDATE_ENTRY)
     };
     enum { PYDL_N_ENTRIES = sizeof pydl_entries / sizeof pydl_entries[0] };
     static const char *pydl_entry_name(int i) { return pydl_entries[i].name; }

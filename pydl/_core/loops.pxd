@@ -20,6 +20,7 @@ cdef struct Loop:
     ptrdiff_t run                             # elements in a run
     ptrdiff_t run_strides[MAX_OPERANDS]
     char* data[MAX_OPERANDS]
+    const double* parameters                  # of a kernel that takes some
 
 cdef int loop_init(Loop* loop, int n_operands, int ndim, const cnp.npy_intp* shape) except -1
 cdef void loop_operand(Loop* loop, int i, cnp.ndarray a, int ndim) noexcept
@@ -38,6 +39,9 @@ cdef int apply1(void* fn, TensorBase out, TensorBase x, int picoseconds) except 
 cdef int apply2(void* fn, TensorBase out, TensorBase a, TensorBase b, int picoseconds) except -1
 # out[i] = fn(x[i], value), or fn(value, x[i]) if swapped
 cdef int apply_number(void* fn, TensorBase out, TensorBase x, double value, bint swapped) except -1
+# kernels with parameters (activation_kernels.h), of one input or, unless b is None, two; b may be bytes
+cdef int apply_parameters(void* fn, TensorBase out, TensorBase a, TensorBase b, const double* parameters, int picoseconds) except -1
+cdef int apply3(void* fn, TensorBase out, TensorBase a, TensorBase b, TensorBase c, int picoseconds) except -1
 cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1
 cdef int apply_clamp(void* fn, TensorBase out, TensorBase x, double lo, double hi) except -1
 

@@ -15,6 +15,9 @@ from pydl._core.errors import ShapeError
 
 cnp.import_array()
 
+ctypedef void (*activation_fn)(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, const double*) noexcept nogil
+ctypedef void (*activation_bwd_fn)(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t,
+                                   const double*) noexcept nogil
 ctypedef void (*where_fn)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t,
                           ptrdiff_t) noexcept nogil
 
@@ -137,7 +140,7 @@ cdef ptrdiff_t offset_of_run(const Loop* p, int operand, ptrdiff_t run) noexcept
 
 
 cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, ptrdiff_t run, ptrdiff_t first, ptrdiff_t n) noexcept nogil:
-    """Elements first..first+n of one run. kind: number of inputs; size: bytes an element of each operand."""
+    """Elements first..first+n of one run. kind: number of inputs, + 3 for kernels with parameters; size: bytes an element of each operand."""
     cdef char* data[4]
     cdef ptrdiff_t stride[4]
     cdef int i
@@ -150,6 +153,10 @@ cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, 
         (<pydl_unary_fn*>fn)(data[1], stride[1], data[0], stride[0], n)
     elif kind == 2:
         (<pydl_binary_fn*>fn)(data[1], stride[1], data[2], stride[2], data[0], stride[0], n)
+    elif kind == 4:
+        (<activation_fn>fn)(data[1], stride[1], data[0], stride[0], n, p.parameters)
+    elif kind == 5:
+        (<activation_bwd_fn>fn)(data[1], stride[1], data[2], stride[2], data[0], stride[0], n, p.parameters)
     else:
         (<where_fn>fn)(
             <const uint8_t*>data[1], stride[1], data[2], stride[2], data[3], stride[3], data[0], stride[0], n)
@@ -233,6 +240,53 @@ cdef int apply2(void* fn, TensorBase out, TensorBase a, TensorBase b, int picose
     return 0
 
 
+cdef int apply_parameters(void* fn, TensorBase out, TensorBase a, TensorBase b, const double* parameters, int picoseconds) except -1:
+    """out[i] = fn(a[i]; parameters), or fn(a[i], b[i]; parameters) if b is not None; b may be bytes."""
+    cdef Loop p
+    cdef ptrdiff_t size[4]
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(out.a)
+    cdef int64_t start
+    if n == 0:
+        return 0
+    if n < CHUNK and is_contiguous(out) and is_contiguous(a) and (b is None or (is_contiguous(b) and cnp.PyArray_SIZE(b.a) == n)):
+        start = tick()
+        if b is None:
+            (<activation_fn>fn)(cnp.PyArray_DATA(a.a), 1, cnp.PyArray_DATA(out.a), 1, n, parameters)
+        else:
+            (<activation_bwd_fn>fn)(cnp.PyArray_DATA(a.a), 1, cnp.PyArray_DATA(b.a), 1, cnp.PyArray_DATA(out.a), 1, n, parameters)
+        tock(start)
+        return 0
+    loop_init(&p, 2 if b is None else 3, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
+    loop_operand(&p, 0, out.a, p.ndim)
+    loop_operand(&p, 1, a.a, p.ndim)
+    size[0] = size[1] = cnp.PyArray_ITEMSIZE(out.a)
+    if b is not None:
+        loop_operand(&p, 2, b.a, p.ndim)
+        size[2] = cnp.PyArray_ITEMSIZE(b.a)
+    loop_merge(&p)
+    p.parameters = parameters
+    run_loop(4 if b is None else 5, fn, &p, size, picoseconds)
+    return 0
+
+
+cdef int apply3(void* fn, TensorBase out, TensorBase a, TensorBase b, TensorBase c, int picoseconds) except -1:
+    """out[i] = fn(a[i], b[i], c[i]); all broadcast to the shape of out; a may be bytes."""
+    cdef Loop p
+    cdef ptrdiff_t size[4]
+    if cnp.PyArray_SIZE(out.a) == 0:
+        return 0
+    loop_init(&p, 4, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
+    loop_operand(&p, 0, out.a, p.ndim)
+    loop_operand(&p, 1, a.a, p.ndim)
+    loop_operand(&p, 2, b.a, p.ndim)
+    loop_operand(&p, 3, c.a, p.ndim)
+    loop_merge(&p)
+    size[0] = size[2] = size[3] = cnp.PyArray_ITEMSIZE(out.a)
+    size[1] = cnp.PyArray_ITEMSIZE(a.a)
+    run_loop(3, fn, &p, size, picoseconds)
+    return 0
+
+
 cdef int apply_number(void* fn, TensorBase out, TensorBase x, double value, bint swapped) except -1:
     cdef Loop p
     cdef ptrdiff_t size[4]
@@ -265,20 +319,7 @@ cdef int apply_number(void* fn, TensorBase out, TensorBase x, double value, bint
 
 cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1:
     """out[i] = mask[i] ? a[i] : b[i]; all broadcast to the shape of out."""
-    cdef Loop p
-    cdef ptrdiff_t size[4]
-    if cnp.PyArray_SIZE(out.a) == 0:
-        return 0
-    loop_init(&p, 4, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
-    loop_operand(&p, 0, out.a, p.ndim)
-    loop_operand(&p, 1, mask.a, p.ndim)
-    loop_operand(&p, 2, a.a, p.ndim)
-    loop_operand(&p, 3, b.a, p.ndim)
-    loop_merge(&p)
-    size[0] = size[2] = size[3] = cnp.PyArray_ITEMSIZE(a.a)
-    size[1] = 1
-    run_loop(3, fn, &p, size, PICOSECONDS_PLAIN)
-    return 0
+    return apply3(fn, out, mask, a, b, PICOSECONDS_PLAIN)
 
 
 cdef int apply_clamp(void* fn, TensorBase out, TensorBase x, double lo, double hi) except -1:
