@@ -18,38 +18,11 @@ from pydl._core.tape cimport TensorBase, is_contiguous, is_float, new
 
 cnp.import_array()
 
-cdef extern from "gather_kernels.h" nogil:
-    ctypedef struct pydl_gather:
-        void (*copy)(const void*, ptrdiff_t, const int64_t*, ptrdiff_t, ptrdiff_t, const void*, void*, ptrdiff_t) noexcept nogil
-        void (*combine)(const void*, ptrdiff_t, const int64_t*, const int64_t*, const void*, ptrdiff_t, ptrdiff_t, void*,
-                        ptrdiff_t) noexcept nogil
-
 cdef enum:
     CHUNK = 8192           # elements that one thread takes at a time, in whole rows
-    MAX_AXES = 16
 
 cdef double NS_PER_COPY = 0.5
 cdef double NS_PER_TERM = 0.4
-
-
-# A run: n_lines lines of y, each m rows of n elements, dense. The line with the coordinates c_0, c_1, ... of the outer axes reads
-# x from offset sum_a (tables[a] ? tables[a][c_a] : c_a)·strides[a]; where a table says -1 the whole line is filled.
-cdef struct Lines:
-    const pydl_gather* k
-    const char* x
-    char* y
-    ptrdiff_t itemsize
-    int n_outer
-    ptrdiff_t sizes[MAX_AXES]
-    ptrdiff_t strides[MAX_AXES]
-    const int64_t* tables[MAX_AXES]
-    ptrdiff_t n_lines, m, n, ldx
-    ptrdiff_t rows_in_part, parts             # each line is cut into parts
-    const int64_t* index                      # of the rows of x in a line
-    const int64_t* outside                    # m times -1
-    const char* fill
-    const int64_t* start                      # not NULL: combine, not copy
-    const char* weight                        # may be NULL
 
 
 cdef ptrdiff_t line_offset(const Lines* p, ptrdiff_t line) noexcept nogil:
@@ -79,23 +52,31 @@ cdef void run_part(const Lines* p, ptrdiff_t unit) noexcept nogil:
 
 cdef void run_units(const Lines* p, ptrdiff_t n_units, ptrdiff_t per_task, int threads) noexcept nogil:
     cdef ptrdiff_t i, u
-    for i in prange((n_units + per_task - 1) // per_task, num_threads=threads, schedule="static"):
-        for u in range(i * per_task, min(n_units, (i + 1) * per_task)):
-            run_part(p, u)
+    if p.start != NULL:                           # sums differ in length
+        for i in prange((n_units + per_task - 1) // per_task, num_threads=threads, schedule="dynamic"):
+            for u in range(i * per_task, min(n_units, (i + 1) * per_task)):
+                run_part(p, u)
+    else:
+        for i in prange((n_units + per_task - 1) // per_task, num_threads=threads, schedule="static"):
+            for u in range(i * per_task, min(n_units, (i + 1) * per_task)):
+                run_part(p, u)
 
 
-cdef int run(Lines* p, double ns_per_element) except -1:
+cdef int run_lines(Lines* p, double ns_per_element) except -1:
     """Cuts, threads, runs; y must have elements."""
     cdef ptrdiff_t i, n_units, per_task
     cdef double work = <double>p.n_lines * <double>p.m * <double>p.n * ns_per_element + 10.0 * p.n_lines
     cdef int threads
     cdef int64_t start
     cdef int64_t* outside = NULL
+    cdef bint tabled = False
     p.rows_in_part = min(p.m, max(<ptrdiff_t>1, CHUNK // p.n))
     p.parts = (p.m + p.rows_in_part - 1) // p.rows_in_part
     n_units = p.n_lines * p.parts
     per_task = max(<ptrdiff_t>1, CHUNK // (p.rows_in_part * p.n))
-    if p.start == NULL:
+    for i in range(p.n_outer):
+        tabled = tabled or p.tables[i] != NULL
+    if tabled:
         outside = <int64_t*>scratch(p.m * sizeof(int64_t))
         for i in range(p.m):
             outside[i] = -1
@@ -216,29 +197,41 @@ def gather_axes(TensorBase x not None, dict tables not None, object value) -> Te
     p.m, p.ldx, p.n_lines = shape[d], strides[line], product(p.sizes, p.n_outer)
     p.fill = cnp.PyArray_BYTES(<cnp.ndarray>fill)
     p.y = cnp.PyArray_BYTES(y.a)
-    run(&p, NS_PER_COPY)
+    run_lines(&p, NS_PER_COPY)
     return y
 
 
+cdef bint leading(TensorBase x, cnp.npy_intp* shape, ptrdiff_t* n) noexcept:
+    """Shape and product of the dimensions in front of (C, H, W); whether memory in channels-last order stays so."""
+    cdef int d, ndim = cnp.PyArray_NDIM(x.a)
+    n[0] = 1
+    for d in range(ndim - 3):
+        shape[d] = cnp.PyArray_DIMS(x.a)[d]
+        n[0] *= shape[d]
+    return ndim == 4 and keeps_channels_last(x)
+
+
 def pixel_shuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
-    """y[n, c, h·r + i, w·r + j] = x[n, (c·r + i)·r + j, h, w] of a (N, C·r², H, W) tensor."""
-    cdef bint last = keeps_channels_last(x)
+    """y[n, c, h·r + i, w·r + j] = x[n, (c·r + i)·r + j, h, w] of a (…, C·r², H, W) tensor."""
+    cdef cnp.npy_intp shape[MAX_AXES]
+    cdef ptrdiff_t n, c, h, w
+    cdef int ndim = cnp.PyArray_NDIM(x.a)
+    cdef bint last = leading(x, shape, &n)
     cdef TensorBase src = x if last else contiguous_memory(x), y
-    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a)
-    cdef ptrdiff_t c = s[1] // (r * r), h = s[2], w = s[3]
-    cdef cnp.npy_intp shape[4]
+    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a) + ndim - 3
     cdef Lines p
-    shape[0], shape[1], shape[2], shape[3] = s[0], c, h * r, w * r
+    c, h, w = s[0] // (r * r), s[1], s[2]
+    shape[ndim - 3], shape[ndim - 2], shape[ndim - 1] = c, h * r, w * r
     start_lines(&p, src, "pixel_shuffle")
-    y = result(x, last, 4, shape)
+    y = result(x, last, ndim, shape)
     if cnp.PyArray_SIZE(y.a) == 0:
         return y
     if last:                                      # a line of y is one row: w, j, c
-        add_outer(&p, s[0] * h, w * c * r * r, NULL)
+        add_outer(&p, n * h, w * c * r * r, NULL)
         add_outer(&p, r, r, NULL)
         index = rows_of(((w, c * r * r), (r, 1), (c, r * r)))
     else:
-        add_outer(&p, s[0] * c, r * r * h * w, NULL)
+        add_outer(&p, n * c, r * r * h * w, NULL)
         add_outer(&p, h, w, NULL)
         add_outer(&p, r, r * h * w, NULL)
         index = rows_of(((w, 1), (r, h * w)))
@@ -246,26 +239,28 @@ def pixel_shuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
 
 
 def pixel_unshuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
-    """y[n, (c·r + i)·r + j, h, w] = x[n, c, h·r + i, w·r + j] of a (N, C, H·r, W·r) tensor."""
-    cdef bint last = keeps_channels_last(x)
+    """y[n, (c·r + i)·r + j, h, w] = x[n, c, h·r + i, w·r + j] of a (…, C, H·r, W·r) tensor."""
+    cdef cnp.npy_intp shape[MAX_AXES]
+    cdef ptrdiff_t n, c, h, w
+    cdef int ndim = cnp.PyArray_NDIM(x.a)
+    cdef bint last = leading(x, shape, &n)
     cdef TensorBase src = x if last else contiguous_memory(x), y
-    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a)
-    cdef ptrdiff_t c = s[1], h = s[2] // r, w = s[3] // r
-    cdef cnp.npy_intp shape[4]
+    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a) + ndim - 3
     cdef Lines p
-    shape[0], shape[1], shape[2], shape[3] = s[0], c * r * r, h, w
+    c, h, w = s[0], s[1] // r, s[2] // r
+    shape[ndim - 3], shape[ndim - 2], shape[ndim - 1] = c * r * r, h, w
     start_lines(&p, src, "pixel_unshuffle")
-    y = result(x, last, 4, shape)
+    y = result(x, last, ndim, shape)
     if cnp.PyArray_SIZE(y.a) == 0:
         return y
     if last:                                      # a line of y is one row: w, c, i, j
-        add_outer(&p, s[0] * h, r * s[3] * c, NULL)
-        index = rows_of(((w, r * c), (c, 1), (r, s[3] * c), (r, c)))
+        add_outer(&p, n * h, r * s[2] * c, NULL)
+        index = rows_of(((w, r * c), (c, 1), (r, s[2] * c), (r, c)))
     else:
-        add_outer(&p, s[0] * c, s[2] * s[3], NULL)
-        add_outer(&p, r, s[3], NULL)
+        add_outer(&p, n * c, s[1] * s[2], NULL)
+        add_outer(&p, r, s[2], NULL)
         add_outer(&p, r, 1, NULL)
-        add_outer(&p, h, r * s[3], NULL)
+        add_outer(&p, h, r * s[2], NULL)
         index = rows_of(((w, r),))
     return copy_elements(&p, y, index)
 
@@ -303,7 +298,7 @@ cdef TensorBase copy_elements(Lines* p, TensorBase y, cnp.ndarray index):
     p.index = <const int64_t*>cnp.PyArray_DATA(index)
     p.m, p.n, p.ldx, p.n_lines = cnp.PyArray_SIZE(index), 1, 1, product(p.sizes, p.n_outer)
     p.y = cnp.PyArray_BYTES(y.a)
-    run(p, NS_PER_COPY)
+    run_lines(p, NS_PER_COPY)
     return y
 
 
@@ -359,7 +354,7 @@ def combine_axis(TensorBase x not None, int dim, tuple sums not None) -> TensorB
     p.ldx = p.n
     add_outer(&p, p.n_lines, cnp.PyArray_DIMS(x.a)[dim] * p.n, NULL)
     p.y = cnp.PyArray_BYTES(y.a)
-    run(&p, NS_PER_TERM * (1 + <double>terms / p.m))
+    run_lines(&p, NS_PER_TERM * (1 + <double>terms / p.m))
     return y
 
 
@@ -387,12 +382,12 @@ def fold_windows(TensorBase x not None, tuple kernel not None, tuple blocks not 
         add_outer(&p, oh, ow, NULL)
         p.n_lines, p.n, p.ldx = n * c * kh * oh, 1, 1
         p.y = cnp.PyArray_BYTES(part.a)
-        run(&p, NS_PER_TERM * (1 + <double>len(columns[1]) / p.m))
+        run_lines(&p, NS_PER_TERM * (1 + <double>len(columns[1]) / p.m))
     start_lines(&p, part, "fold")
     sums_of(&p, x, rows, kh * oh, "fold")
     if cnp.PyArray_SIZE(y.a):
         add_outer(&p, n * c, kh * oh * shape[3], NULL)
         p.n_lines, p.n, p.ldx = n * c, shape[3], shape[3]
         p.y = cnp.PyArray_BYTES(y.a)
-        run(&p, NS_PER_TERM * (1 + <double>len(rows[1]) / p.m))
+        run_lines(&p, NS_PER_TERM * (1 + <double>len(rows[1]) / p.m))
     return y
