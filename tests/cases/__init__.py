@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from tests.cases import arranging, combining, composed, elementwise, linalg, losses, pointwise, reductions, shape
+from tests.cases import arranging, combining, composed, convolution, elementwise, linalg, losses, pointwise, pooling, reductions, shape
 from tests.harness import Case
 
-FAMILIES = (elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining)
+FAMILIES = (elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, pooling)
 CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}
