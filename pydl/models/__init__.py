@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Ready-made networks."""
 
+from pydl.models.lenet import LeNet5
 from pydl.models.mlp import MLP, MyNet
 
-__all__ = ["MLP", "MyNet"]
+__all__ = ["MLP", "LeNet5", "MyNet"]
