@@ -10,6 +10,7 @@ import numpy as np
 
 from pydl._core import dtypes, tape
 from pydl._core import random as kernels
+from pydl._core.dropout import set_generator
 from pydl._core.tape import TensorBase
 
 __all__ = ["Generator", "default_generator", "generator_or_default"]
@@ -109,6 +110,7 @@ def _restored(seed: int, offset: int) -> Generator:
 
 
 default_generator = Generator()
+set_generator(default_generator)
 
 
 def generator_or_default(generator: Generator | None) -> Generator:

@@ -23,6 +23,7 @@ class Operations:
     square, reciprocal, sqrt, rsqrt = ops.square, ops.reciprocal, ops.sqrt, ops.rsqrt
     exp, exp2, expm1, log, log1p, log2, log10 = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log1p, ops.log2, ops.log10
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
+    erf, erfc, prelu, hardshrink = ops.erf, ops.erfc, ops.prelu, ops.hardshrink
     sigmoid, relu, sign, floor, ceil, round = ops.sigmoid, ops.relu, ops.sign, ops.floor, ops.ceil, ops.round
     trunc, fix, frac, clamp, clip = ops.trunc, ops.trunc, ops.frac, ops.clamp, ops.clamp
     isnan, isinf, isfinite, isclose = ops.isnan, ops.isinf, ops.isfinite, ops.isclose
@@ -74,6 +75,7 @@ class Operations:
     abs_, absolute_, neg_, negative_ = ops.abs_, ops.abs_, ops.neg_, ops.neg_
     square_, reciprocal_, sqrt_, exp_, log_ = ops.square_, ops.reciprocal_, ops.sqrt_, ops.exp_, ops.log_
     tanh_, sigmoid_, relu_ = ops.tanh_, ops.sigmoid_, ops.relu_
+    erf_, erfc_ = ops.erf_, ops.erfc_
     add_, sub_, subtract_, mul_, multiply_ = ops.add_, ops.sub_, ops.sub_, ops.mul_, ops.mul_
     div_, divide_, true_divide_, pow_, copy_ = ops.div_, ops.div_, ops.div_, ops.pow_, ops.copy_
     index_put_, index_add_, masked_fill_ = ops.index_put_, ops.index_add_, ops.masked_fill_

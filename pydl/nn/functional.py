@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pydl import ops
 from pydl.ops import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -14,11 +13,15 @@ from pydl.ops import (
     adaptive_max_pool2d_with_indices,
     adaptive_max_pool3d,
     adaptive_max_pool3d_with_indices,
+    alpha_dropout,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
+    batch_norm,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    celu,
+    celu_,
     channel_shuffle,
     conv1d,
     conv2d,
@@ -27,14 +30,36 @@ from pydl.ops import (
     conv_transpose2d,
     conv_transpose3d,
     cross_entropy,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    elu,
+    elu_,
     embedding,
     embedding_bag,
+    feature_alpha_dropout,
     fold,
+    gelu,
+    glu,
+    group_norm,
+    gumbel_softmax,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
     huber_loss,
+    instance_norm,
     interpolate,
     l1_loss,
+    layer_norm,
+    leaky_relu,
+    leaky_relu_,
     linear,
+    local_response_norm,
     log_softmax,
+    logsigmoid,
     lp_pool1d,
     lp_pool2d,
     lp_pool3d,
@@ -47,17 +72,35 @@ from pydl.ops import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
+    mish,
     mse_loss,
     nll_loss,
+    normalize,
     one_hot,
     pad,
     pixel_shuffle,
     pixel_unshuffle,
+    prelu,
+    relu,
+    relu6,
     relu_,
+    rms_norm,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
     sigmoid,
+    silu,
     smooth_l1_loss,
     softmax,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
     tanh,
+    tanhshrink,
+    threshold,
+    threshold_,
     unfold,
 )
 from pydl.tensor import Tensor
@@ -65,30 +108,19 @@ from pydl.tensor import Tensor
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices",
-    "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d", "bilinear",
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "channel_shuffle", "conv1d", "conv2d", "conv3d",
-    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cross_entropy", "embedding", "embedding_bag", "fold",
-    "huber_loss", "interpolate", "l1_loss", "linear", "log_softmax", "lp_pool1d", "lp_pool2d", "lp_pool3d",
-    "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d",
-    "max_pool3d_with_indices", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mse_loss", "nll_loss", "one_hot",
-    "pad", "pixel_shuffle", "pixel_unshuffle", "relu", "relu_", "sigmoid", "smooth_l1_loss", "softmax", "tanh",
-    "unfold",
+    "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "alpha_dropout", "avg_pool1d", "avg_pool2d",
+    "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "celu_",
+    "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "elu_", "embedding", "embedding_bag",
+    "feature_alpha_dropout", "fold", "gelu", "glu", "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "hardtanh_", "huber_loss", "instance_norm", "interpolate", "l1_loss", "layer_norm",
+    "leaky_relu", "leaky_relu_", "linear", "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d", "lp_pool2d",
+    "lp_pool3d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d",
+    "max_pool3d_with_indices", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mish", "mse_loss", "nll_loss",
+    "normalize", "one_hot", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "relu_", "rms_norm",
+    "rrelu", "rrelu_", "selu", "selu_", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus",
+    "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "threshold_", "unfold",
 ]  # fmt: skip
-
-
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(x, 0), in place if asked.
-
-    Shapes: any. Gradient: dy where x > 0, else 0. Errors: RuntimeError in place on a leaf that requires grad.
-    Source: torch.nn.functional.relu.
-
-    Example:
-        >>> import pydl
-        >>> import pydl.nn.functional as F
-        >>> F.relu(pydl.tensor([-1.0, 2.0]))
-        tensor([0., 2.])
-    """
-    return ops.relu_(input) if inplace else ops.relu(input)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -33,6 +33,8 @@ from pydl.ops import (
     sorting,
     statistics,
 )
+from pydl.ops.activations import *
+from pydl.ops.activations_gated import *
 from pydl.ops.arranging import *
 from pydl.ops.bags import *
 from pydl.ops.combining import *
@@ -40,6 +42,7 @@ from pydl.ops.comparing import *
 from pydl.ops.convolving import *
 from pydl.ops.convolving_transposed import *
 from pydl.ops.dividing import *
+from pydl.ops.dropping import *
 from pydl.ops.einstein import *
 from pydl.ops.encoding import *
 from pydl.ops.extrema import *
@@ -47,6 +50,7 @@ from pydl.ops.folding import *
 from pydl.ops.gathering import *
 from pydl.ops.indexing import *
 from pydl.ops.joining import *
+from pydl.ops.layer_norms import *
 from pydl.ops.lookups import *
 from pydl.ops.losses_binary import *
 from pydl.ops.losses_classes import *
@@ -55,6 +59,7 @@ from pydl.ops.masking import *
 from pydl.ops.matrices import *
 from pydl.ops.native import *
 from pydl.ops.normalizing import *
+from pydl.ops.norms import *
 from pydl.ops.padding import *
 from pydl.ops.pointwise import *
 from pydl.ops.pooling import *
@@ -77,10 +82,17 @@ _NOT_IN_TORCH = {
     "repeat", "resample", "scatter_", "scatter_add_", "setitem", "sigmoid_backward", "softmax_backward", "sub_",
     "sum_to_size", "tanh_backward", "threshold_backward", "unfold", "view",
 }  # fmt: skip
+_ACTIVATIONS_IN_TORCH = {  # of the names of the modules of activations and dropout
+    "alpha_dropout", "celu", "celu_", "dropout", "erf", "erf_", "erfc", "erfc_", "feature_alpha_dropout", "hardshrink",
+    "prelu", "rrelu", "rrelu_", "selu", "selu_", "threshold", "threshold_",
+}  # fmt: skip
 _POOLING_IN_TORCH = {  # of the names of the pooling modules
     "adaptive_avg_pool1d", "avg_pool1d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool3d",
 }  # fmt: skip
 
-__all__ = sorted({name for module in _MODULES for name in module.__all__} - _NOT_IN_TORCH | _POOLING_IN_TORCH)
+__all__ = sorted(
+    {name for module in _MODULES for name in module.__all__} - _NOT_IN_TORCH
+    | _POOLING_IN_TORCH | _ACTIVATIONS_IN_TORCH | {"rms_norm"}
+)  # fmt: skip
 
 set_advanced_indexing(getitem, setitem)
