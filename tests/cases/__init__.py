@@ -3,8 +3,26 @@
 
 from __future__ import annotations
 
-from tests.cases import arranging, combining, composed, convolution, elementwise, linalg, losses, pointwise, pooling, reductions, shape
+from tests.cases import (
+    activations, arranging,
+    combining,
+    composed,
+    convolution,
+    elementwise,
+    embedding,
+    images,
+    linalg,
+    losses,
+    norms,
+    pointwise,
+    pooling,
+    reductions,
+    shape,
+)
 from tests.harness import Case
 
-FAMILIES = (elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, pooling)
+FAMILIES = (
+    elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, activations, pooling,
+    images, embedding, norms,
+)  # fmt: skip
 CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}
