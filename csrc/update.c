@@ -4,7 +4,8 @@
 #include "update_kernels.h"
 #include "simd.h"
 #include "update.h"
+#include "update_adaptive.h"
+#include "total_norm.h"
 
-const pydl_update PYDL_OWN(pydl_update) = {
-    .sgd = sgd,
-};
+#define FILL(name) .name = name,
+const pydl_update PYDL_OWN(pydl_update) = {PYDL_STEPS(FILL) PYDL_NORMS(FILL)};

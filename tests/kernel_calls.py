@@ -38,25 +38,30 @@ SIGNATURES = {
     "target_check": "pnnll",
     "cross_entropy_rows": "pnpnnnpldpppnp",
     "cross_entropy_rows_bwd": "pnppnnnpldpnpn",
+    "conv.pack": "ppp",
+    "conv.unpack": "ppnp",
+    "conv.gather": "ppnnnnnpn",
+    "conv.scatter": "pnnnppn",
+    "conv.repeat": "nnnpp",
+    "conv.fold": "nnnpp",
+    "conv.depthwise": "ppppnnp",
+    "conv.depthwise_weight": "pppnnp",
     "layout.transpose": "nnpnpn",
-    "update.sgd": "ppppn",
+    "update": "ppppppn",
+    "update.sum_squares": "pn",
+    "update.sum_abs": "pn",
+    "update.max_abs": "pn",
     "fma_chains": "np",
 }
 TYPES = {"p": ctypes.c_void_p, "n": ctypes.c_ssize_t, "l": ctypes.c_int64, "d": ctypes.c_double, "i": ctypes.c_int}
-RESULTS = {"target_check": ctypes.c_ssize_t, "fma_chains": ctypes.c_double}
+RESULTS = {
+    "target_check": ctypes.c_ssize_t, "fma_chains": ctypes.c_double, "update.sum_squares": ctypes.c_double,
+    "update.sum_abs": ctypes.c_double, "update.max_abs": ctypes.c_double,
+}  # fmt: skip
 
 DTYPES = [np.float32, np.float64]
 EACH = [(isa, dtype) for isa in kernels.isas() for dtype in DTYPES]  # what every test of a kernel runs through
 EACH_IDS = [f"{isa}-{np.dtype(dtype)}" for isa, dtype in EACH]
-
-
-class Sgd(ctypes.Structure):
-    """pydl_sgd of update_kernels.h."""
-
-    _fields_ = [
-        *((name, ctypes.c_double) for name in ("lr", "momentum", "dampening", "weight_decay")),
-        *((name, ctypes.c_int) for name in ("nesterov", "maximize", "first")),
-    ]
 
 
 def lanes(isa: str, dtype: Any) -> int:
@@ -184,7 +189,7 @@ def strided(rng: np.random.Generator, n: int, stride: int, dtype: Any) -> Array:
 
 
 def row_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
-    """Reductions, softmax, cross-entropy and SGD on rows and columns of n elements; rows end where the memory ends."""
+    """Reductions, softmax and cross-entropy on rows and columns of n elements; rows end where the memory ends."""
     rows, ld = 3, n + 1
     x, dy = (rng.standard_normal((rows - 1) * ld + n).astype(dtype) for _ in range(2))
     square, per_row = Out(np.zeros(x.size, dtype)), Out(np.zeros(rows, dtype))
@@ -192,10 +197,6 @@ def row_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
         yield Call(name, (x, ld, rows, n, per_row if name == "sum_rows" else Out(np.zeros(n, dtype))))
     yield Call("sum_cols", (x[: (n - 1) * 2 + 1 if n else 0], 2, n, 1, Out(np.zeros(1, dtype))))
     yield Call("target_check", (rng.integers(0, 9, n), 1, n, 9, -100))
-    p, g, buf = (rng.standard_normal(n).astype(dtype) for _ in range(3))
-    for momentum, nesterov, first in ((0.0, 0, 0), (0.9, 0, 0), (0.9, 1, 0), (0.9, 1, 1), (0.9, 0, 1)):
-        h = Sgd(0.1, momentum, 0.2, 0.01, nesterov, 1, first)
-        yield Call("update.sgd", (Out(p), g, Out(buf) if momentum else None, h, n))
     yield Call("layout.transpose", (rows, n, x, ld, Out(np.zeros((n - 1) * (rows + 1) + rows if n else 0, dtype)), rows + 1))
     if n == 0:
         return

@@ -13,7 +13,7 @@ import pydl
         (pydl, "zeros_lik", "pydl.zeros_like"),
         (pydl.nn, "Liner", "pydl.nn.Linear"),
         (pydl.nn, "CrossEntropy", "pydl.nn.CrossEntropyLoss"),
-        (pydl.optim, "ASGD", "pydl.optim.SGD"),
+        (pydl.optim, "SDG", "pydl.optim.SGD"),
     ],
 )
 def test_the_nearest_name_is_said(module: object, name: str, near: str) -> None:

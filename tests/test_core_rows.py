@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The compiled modules reduce, softmax and update: dims, layouts, threads, checks before writes."""
+"""The compiled modules reduce and softmax: dims, layouts, threads, checks before writes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pydl._core import kernels, reduce, softmax, update
+from pydl._core import kernels, reduce, softmax
 from pydl._core.errors import ShapeError
-from pydl._core.tape import TensorBase, wrap
+from pydl._core.tape import wrap
 
 Array = np.ndarray[Any, np.dtype[Any]]
 DTYPES = [np.float32, np.float64]
@@ -221,60 +221,3 @@ def test_cross_entropy_checks() -> None:
     ):
         with pytest.raises(error):
             loss_of(bad_x, bad_target, "mean", weight)
-
-
-# --- sgd --------------------------------------------------------------------------------------------------------------
-
-
-def step(
-    params: list[TensorBase], grads: list[TensorBase], bufs: list[TensorBase], first: list[bool], momentum: float = 0.9
-) -> None:
-    update.sgd(params, grads, bufs, 0.1, momentum, 0.0, 0.01, False, False, first)
-
-
-def test_sgd_over_a_list(threads: None) -> None:
-    """Any layout, size 0, mixed types; one call equals a call for each; any number of threads."""
-    shapes = [(3, 4), (50_000,), (0,), (), (5, 6)]
-    results = []
-    for n_threads in (1, 2, 3):
-        for order in ("C", "F"):
-            kernels.set_num_threads(n_threads)
-            dtypes = [DTYPES[i % 2] for i in range(len(shapes))]
-            params, bufs = (
-                [wrap(np.array(array(s, d, seed), order=order)) for s, d in zip(shapes, dtypes, strict=True)]
-                for seed in (0, 1)
-            )
-            grads = [wrap(array(s, d, 2)) for s, d in zip(shapes, dtypes, strict=True)]
-            for i in range(3):
-                if n_threads == 3:
-                    for p, g, b in zip(params, grads, bufs, strict=True):
-                        step([p], [g], [b], [i == 0])
-                else:
-                    step(params, grads, bufs, [i == 0] * len(params))
-            assert all(t._version == 3 for t in params + bufs)
-            results.append(b"".join(np.ascontiguousarray(t.array).tobytes() for t in params + bufs))
-    assert len(set(results)) == 1
-
-
-def test_sgd_checks_before_it_writes() -> None:
-    good = [wrap(np.ones(3, np.float32)) for _ in range(3)]
-    read_only = np.ones(3, np.float32)
-    read_only.flags.writeable = False
-    for p, g, b, error in (
-        (wrap(np.ones(3, np.float32)), wrap(np.ones(4, np.float32)), good[2], ShapeError),
-        (wrap(np.ones(3, np.float32)), wrap(np.ones(3)), good[2], ShapeError),
-        (wrap(np.ones(3, np.float32)), good[1], wrap(np.ones((3, 1), np.float32)), ShapeError),
-        (wrap(np.ones(3, np.int64)), good[1], good[2], TypeError),
-        (wrap(read_only), good[1], good[2], RuntimeError),
-        (wrap(np.broadcast_to(np.ones(1, np.float32), 3)), good[1], good[2], RuntimeError),
-        (np.ones(3, np.float32), good[1], good[2], TypeError),
-        (wrap(np.ones(3, np.float32)), None, good[2], TypeError),
-    ):
-        with pytest.raises(error):
-            step([good[0], p], [good[1], g], [good[2], b], [False, False])
-        assert (good[0].array == 1).all() and (good[2].array == 1).all() and good[0]._version == 0
-    with pytest.raises(ValueError, match="1 parameters, 2 gradients"):
-        step([good[0]], good[1:], [], [], momentum=0)
-    with pytest.raises(ValueError, match="momentum buffers"):
-        step([good[0]], [good[1]], [], [])
-    update.sgd([], [], [], 0.1, 0.0, 0.0, 0.0, False, False, [])

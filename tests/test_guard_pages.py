@@ -16,8 +16,10 @@ import pytest
 
 from pydl._core import kernels
 from tests.kernel_calls import DTYPES, EACH, EACH_IDS, Guards, elementwise_calls, lanes, row_calls
+from tests.kernel_calls_conv import conv_calls
+from tests.kernel_calls_update import update_calls
 
-FAMILIES = {"elementwise": elementwise_calls, "rows": row_calls}
+FAMILIES = {"convolution": conv_calls, "elementwise": elementwise_calls, "rows": row_calls, "update": update_calls}
 ROOT = Path(__file__).resolve().parent.parent
 TESTED_ELSEWHERE = {  # tests/test_gemm.py; fma_chains has no array but LANES elements, see test_kernels.py
     "gemm_block", "pack_b", "pack_a", "gemm_store_transposed", "gemv_dot", "gemv_sum", "fma_chains",

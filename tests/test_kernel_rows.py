@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.kernel_calls import EACH, EACH_IDS, Array, Call, Out, Sgd, lanes
+from tests.kernel_calls import EACH, EACH_IDS, Array, Call, Out, lanes
 
 each = pytest.mark.parametrize(("isa", "dtype"), EACH, ids=EACH_IDS)
 SHAPES = [(1, 1), (3, 2), (5, 9), (4, 33), (70, 65), (3, 1000), (1000, 3), (2, 10_007), (10_007, 2)]
@@ -273,40 +273,3 @@ def test_targets_are_checked(isa: str, dtype: Any) -> None:
             assert Call("target_check", (target, 1, 7, 10, -100)).run(isa, dtype)[0] == at
             assert Call("target_check", (np.repeat(target, 2), 2, 7, 10, -100)).run(isa, dtype)[0] == at
     assert Call("target_check", (np.array([most]), 1, 1, 3, most)).run(isa, dtype)[0] == -1
-
-
-# --- optimizers -----------------------------------------------------------------------------------------------------
-
-
-@each
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("nesterov", [0, 1])
-@pytest.mark.parametrize("maximize", [0, 1])
-@pytest.mark.parametrize(("dampening", "decay"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.1)])
-def test_sgd(
-    isa: str, dtype: Any, momentum: float, nesterov: int, maximize: int, dampening: float, decay: float
-) -> None:
-    for n in (1, 7, 100):
-        rng = np.random.default_rng(n)
-        p = rng.standard_normal(n).astype(dtype)
-        buf = np.full(n, np.nan, dtype)
-        want, want_buf = p.astype(np.float64), np.zeros(n)
-        for step in range(4):
-            g = rng.standard_normal(n).astype(dtype)
-            h = Sgd(0.1, momentum, dampening, decay, nesterov, maximize, step == 0)
-            p, *rest = Call("update.sgd", (Out(p), g, Out(buf) if momentum else None, h, n)).run(isa, dtype)
-            d = (-1 if maximize else 1) * g.astype(np.float64) + decay * want
-            if momentum:
-                buf = rest[0]
-                want_buf = d if step == 0 else momentum * want_buf + (1 - dampening) * d
-                d = d + momentum * want_buf if nesterov else want_buf
-            want = want - 0.1 * d
-            eps = np.finfo(dtype).eps
-            assert (np.abs(p - want) <= eps * 8 * (step + 1) * (np.abs(want) + np.abs(d) + 1)).all()
-
-
-@each
-def test_sgd_without_decay_leaves_infinite_parameters(isa: str, dtype: Any) -> None:
-    p, g = np.array([np.inf, 1], dtype), np.zeros(2, dtype)
-    (after,) = Call("update.sgd", (Out(p), g, None, Sgd(0.1, 0, 0, 0, 0, 0, 0), 2)).run(isa, dtype)
-    assert after.tolist() == [np.inf, 1]

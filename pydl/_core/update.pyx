@@ -1,174 +1,340 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Optimizer steps: one call for a whole list of parameters, everything checked before anything is written.
+"""The driver of all optimizers' steps: one call for all parameter groups, everything checked before anything is written.
 
 The work is cut into chunks of a fixed length over all tensors together, so that many small parameters and one large one are
 threaded alike; every element is computed on its own, so the bits do not depend on the cut.
 """
 
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
+from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
 cimport numpy as cnp
 
+from pydl._core.formats cimport channels_last, contiguous_memory
 from pydl._core.kernels cimport (
     RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock,
 )
-from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.tape cimport TensorBase, check_inplace, is_contiguous, is_f64, is_float, new_contiguous, swap_grad_enabled
+from pydl._core.storage cimport Storage, scratch, scratch_free
+from pydl._core.tape cimport (
+    TensorBase, check_inplace, is_channels_last, is_contiguous, is_f64, is_float, new, new_like, swap_grad_enabled,
+)
 
+from pydl._core.dtypes import default_np
 from pydl._core.errors import ShapeError
 
 cnp.import_array()
 
-cdef extern from "update_kernels.h" nogil:
-    ctypedef struct pydl_sgd:
-        double lr, momentum, dampening, weight_decay
-        int nesterov, maximize, first
-    ctypedef struct pydl_update:
-        void (*sgd)(void*, const void*, void*, const pydl_sgd*, ptrdiff_t) noexcept nogil
-
 cdef enum:
-    CHUNK = 16384         # elements that one thread takes at a time
-
-cdef double NS_PER_ELEMENT = 0.3
+    CHUNK = 16384                              # elements that one thread takes at a time
+    MAX_HELD = 2 + MAX_SCALARS + MAX_ARRAYS
 
 
 cdef struct Part:
-    const pydl_update* k
+    pydl_step_fn* fn
     char* p
     const char* g
-    char* buf                 # NULL without momentum
+    char* s[MAX_ARRAYS]                        # NULL where the optimizer has none
     ptrdiff_t n, itemsize
-    ptrdiff_t first_chunk     # number of its first chunk among those of all tensors
-    bint first                # buf holds nothing yet
+    ptrdiff_t first_chunk                      # number of its first chunk among those of all tensors
+    char* scalars[MAX_SCALARS]                 # where to write `after`
+    bint wide[MAX_SCALARS]
+    double after[MAX_SCALARS]
+    int n_scalars, n_held
+    PyObject* held[MAX_HELD]                   # the storages, the gradient's first: nobody may free them meanwhile
+    pydl_options h
 
 
-cdef int check_target(str name, object t) except -1:
-    """A tensor that a step may write."""
-    cdef bint grad
+cdef class Rule:
+    def __cinit__(self):
+        self.scalars = self.arrays = ()
+        self.ns_per_element = 0.5
+
+    cdef int read(self, dict group) except -1:
+        raise NotImplementedError
+
+    cdef double start_of_scalar(self, Py_ssize_t i) noexcept:
+        return 0
+
+    cdef double start_of_array(self, Py_ssize_t i) noexcept:
+        return 0
+
+    cdef void advance(self, double* scalars) noexcept:
+        pass
+
+    cdef void set_first(self, pydl_options* h, bint first) noexcept:
+        pass
+
+    cdef pydl_step_fn* kernel(self, const pydl_update* k) noexcept:
+        return NULL
+
+
+cdef double number(object x) except? -1:
+    """An option; it may be a tensor of one element."""
+    return <double>x if type(x) is float else <double>float(x)
+
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+cdef int check_target(str name, str what, object t) except -1:
+    """A tensor that a step may write. Called with grad mode off: leaves that require grad are what a step is for."""
     if not isinstance(t, TensorBase):
-        raise TypeError(f"{name}: tensors are needed, not {type(t).__name__}")
+        raise TypeError(f"{name}: {what} must be a tensor, not {type(t).__name__}")
     if not is_float(<TensorBase>t):
-        raise TypeError(f"{name}: parameters must be float32 or float64, not {(<TensorBase>t).a.dtype}")
-    grad = swap_grad_enabled(False)     # leaves that require grad are what a step is for
-    try:
-        check_inplace(<TensorBase>t, name)
-    finally:
-        swap_grad_enabled(grad)
-    return 0
+        raise TypeError(f"{name}: {what} must be float32 or float64, not {(<TensorBase>t).a.dtype}")
+    return check_inplace(<TensorBase>t, name)
 
 
 cdef int check_same(str name, str what, TensorBase p, object t) except -1:
+    cdef TensorBase x
+    cdef int ndim = cnp.PyArray_NDIM(p.a)
     if not isinstance(t, TensorBase):
         raise TypeError(f"{name}: {what} must be a tensor, not {type(t).__name__}")
-    if (<object>p.a).shape != (<object>(<TensorBase>t).a).shape or cnp.PyArray_TYPE(p.a) != cnp.PyArray_TYPE((<TensorBase>t).a):
-        raise ShapeError(f"{name}: {what} {(<object>(<TensorBase>t).a).shape} {(<TensorBase>t).a.dtype} does not fit the parameter "
+    x = <TensorBase>t
+    if (cnp.PyArray_TYPE(p.a) != cnp.PyArray_TYPE(x.a) or cnp.PyArray_NDIM(x.a) != ndim
+            or memcmp(cnp.PyArray_DIMS(p.a), cnp.PyArray_DIMS(x.a), ndim * sizeof(cnp.npy_intp)) != 0):
+        raise ShapeError(f"{name}: {what} {(<object>x.a).shape} {x.a.dtype} does not fit the parameter "
                          f"{(<object>p.a).shape} {p.a.dtype}")
     return 0
 
 
-cdef TensorBase dense(TensorBase t, list copies):
-    """t, or a contiguous copy of it that is noted in `copies` as (t, copy)."""
-    cdef TensorBase copy
-    if is_contiguous(t):
+# --- the plan of a step -------------------------------------------------------------------------------------------
+
+cdef class Plan:
+    """All that a step will do. Nothing is written until `run`."""
+    cdef Rule rule
+    cdef object state            # a dict, by parameter
+    cdef Part* parts
+    cdef ptrdiff_t n, room, n_chunks, n_elements
+    cdef list fresh              # (parameter, its state dict or None, new entries)
+    cdef list copies             # (tensor, contiguous copy that is written in its place)
+    cdef list temporary
+
+    def __cinit__(self, Rule rule, object state, ptrdiff_t room):
+        self.rule, self.state = rule, state
+        self.fresh, self.copies, self.temporary = [], [], []
+        if room:
+            self.parts = <Part*>scratch(room * sizeof(Part))
+            self.room = room
+
+    def __dealloc__(self):
+        cdef ptrdiff_t i
+        cdef int k
+        for i in range(self.n):
+            for k in range(self.parts[i].n_held):
+                Py_DECREF(<object>self.parts[i].held[k])
+        if self.room:
+            scratch_free(self.parts, self.room * sizeof(Part))
+
+    cdef int add(self, object param, TensorBase grad) except -1:
+        cdef Part* part
+        cdef TensorBase p
+        cdef bint last
+        check_target(self.rule.name, "a parameter", param)
+        p = <TensorBase>param
+        check_same(self.rule.name, "the gradient", p, grad)
+        part = self.parts + self.n
+        memset(part, 0, sizeof(Part))
+        self.n += 1
+        last = not is_contiguous(p) and is_channels_last(p)
+        part.g = self.readable(part, grad, last)
+        part.p = self.writable(part, p, last)
+        part.n, part.itemsize, part.first_chunk = cnp.PyArray_SIZE(p.a), cnp.PyArray_ITEMSIZE(p.a), self.n_chunks
+        part.fn = self.rule.kernel(<const pydl_update*>table(is_f64(p)).update)
+        self.n_chunks += (part.n + CHUNK - 1) // CHUNK
+        self.n_elements += part.n
+        if self.rule.scalars or self.rule.arrays:
+            self.add_state(part, p, last)
+        else:
+            part.h = self.rule.h
+        return 0
+
+    cdef int add_state(self, Part* part, TensorBase p, bint last) except -1:
+        cdef Rule rule = self.rule
+        cdef PyObject* found = PyDict_GetItemWithError(self.state, p)
+        cdef dict old = None
+        cdef dict made = None
+        cdef bint first = False
+        cdef Py_ssize_t i
+        if found != NULL:
+            if not isinstance(<object>found, dict):
+                raise TypeError(f"{rule.name}: the state of a parameter must be a dict, not {type(<object>found).__name__}")
+            old = <dict>found
+        if not old or rule.may_lack:
+            made = {}
+        for i in range(len(rule.scalars)):
+            self.add_scalar(part, self.entry(p, old, made, rule.scalars[i], True, i), rule.scalars[i])
+        for i in range(len(rule.arrays)):
+            if rule.arrays[i] is not None:
+                array = self.entry(p, old, made, rule.arrays[i], False, i)
+                first = first or (made is not None and rule.arrays[i] in made)
+                check_target(rule.name, rule.arrays[i], array)
+                check_same(rule.name, rule.arrays[i], p, array)
+                part.s[i] = self.writable(part, <TensorBase>array, last)
+        if made:
+            self.fresh.append((p, old, made))
+        if not (rule.known and memcmp(part.after, rule.before, sizeof(rule.before)) == 0):
+            memcpy(rule.before, part.after, sizeof(rule.before))
+            memcpy(rule.after, part.after, sizeof(rule.before))
+            rule.wide = part.n_scalars > 0 and part.wide[part.n_scalars - 1]
+            rule.advance(rule.after)
+            rule.known = True
+        memcpy(part.after, rule.after, sizeof(rule.before))
+        part.h = rule.h
+        rule.set_first(&part.h, first)
+        return 0
+
+    cdef object entry(self, TensorBase p, dict old, dict made, str name, bint scalar, Py_ssize_t i):
+        """What the state has under `name`, or a new tensor that is noted in `made`."""
+        cdef TensorBase t
+        cdef PyObject* found = PyDict_GetItemWithError(old, name) if old is not None else NULL
+        if found != NULL:
+            return <object>found
+        if made is None:
+            raise KeyError(f"{self.rule.name}: the state of the parameter {(<object>p.a).shape} has no {name!r}")
+        if scalar:
+            t = new(0, NULL, cnp.NPY_DOUBLE if default_np() == np.float64 else cnp.NPY_FLOAT)
+            (<object>t.a).fill(self.rule.start_of_scalar(i))
+        else:
+            t = new_like(p)
+            if self.rule.start_of_array(i) == 0:
+                memset(cnp.PyArray_DATA(t.a), 0, cnp.PyArray_NBYTES(t.a))
+            else:
+                (<object>t.a).fill(self.rule.start_of_array(i))
+        made[name] = t
         return t
-    copy = new_contiguous(t)
-    np.copyto(copy.a, t.a)
-    copies.append((t, copy))
-    return copy
+
+    cdef int add_scalar(self, Part* part, object value, str what) except -1:
+        """Reads a 0-d tensor into part.after, where the rule will advance it."""
+        cdef TensorBase t
+        cdef int i = part.n_scalars
+        check_target(self.rule.name, what, value)
+        t = <TensorBase>value
+        if cnp.PyArray_SIZE(t.a) != 1:
+            raise ShapeError(f"{self.rule.name}: {what} must have one element, but has shape {(<object>t.a).shape}")
+        part.scalars[i] = cnp.PyArray_BYTES(t.a)
+        part.wide[i] = is_f64(t)
+        part.after[i] = (<double*>part.scalars[i])[0] if part.wide[i] else (<float*>part.scalars[i])[0]
+        part.n_scalars = i + 1
+        self.hold(part, t.s)
+        return 0
+
+    cdef const char* readable(self, Part* part, TensorBase t, bint last) except NULL:
+        cdef TensorBase dense = channels_last(t) if last else contiguous_memory(t)
+        if dense is not t:
+            self.temporary.append(dense)
+        self.hold(part, t.s)
+        return cnp.PyArray_BYTES(dense.a)
+
+    cdef char* writable(self, Part* part, TensorBase t, bint last) except NULL:
+        cdef TensorBase dense = channels_last(t) if last else contiguous_memory(t)
+        if dense is not t:
+            self.copies.append((t, dense))
+        self.hold(part, t.s)
+        return cnp.PyArray_BYTES(dense.a)
+
+    cdef void hold(self, Part* part, Storage s) noexcept:
+        Py_INCREF(s)
+        part.held[part.n_held] = <PyObject*>s
+        part.n_held += 1
+
+    cdef int run(self) except -1:
+        cdef ptrdiff_t i
+        cdef int k
+        for param, old, made in self.fresh:
+            if old is None:
+                self.state[param] = made
+            else:
+                (<dict>old).update(made)
+        for i in range(self.n):
+            for k in range(1, self.parts[i].n_held):      # all but the gradient
+                (<Storage>self.parts[i].held[k]).version += 1
+            for k in range(self.parts[i].n_scalars):
+                if self.parts[i].wide[k]:
+                    (<double*>self.parts[i].scalars[k])[0] = self.parts[i].after[k]
+                else:
+                    (<float*>self.parts[i].scalars[k])[0] = <float>self.parts[i].after[k]
+        run_all(self.parts, self.n, self.n_chunks, self.n_elements * self.rule.ns_per_element)
+        for target, copy in self.copies:
+            np.copyto((<TensorBase>target).a, (<TensorBase>copy).a)
+        return 0
 
 
-cdef void run_chunk(const Part* parts, ptrdiff_t n_parts, ptrdiff_t chunk, const pydl_sgd* h) noexcept nogil:
+cdef void run_chunk(const Part* parts, ptrdiff_t n_parts, ptrdiff_t chunk) noexcept nogil:
     cdef ptrdiff_t low = 0, high = n_parts - 1, middle, at, offset
+    cdef const Part* part
     while low < high:                     # the last part that starts at or before this chunk
         middle = (low + high + 1) // 2
         if parts[middle].first_chunk <= chunk:
             low = middle
         else:
             high = middle - 1
-    at = (chunk - parts[low].first_chunk) * CHUNK
-    offset = at * parts[low].itemsize
-    parts[low].k.sgd(parts[low].p + offset, parts[low].g + offset, parts[low].buf + offset if parts[low].buf != NULL else NULL,
-                     h + parts[low].first, min(<ptrdiff_t>CHUNK, parts[low].n - at))
+    part = parts + low
+    at = (chunk - part.first_chunk) * CHUNK
+    offset = at * part.itemsize
+    part.fn(part.p + offset, part.g + offset, part.s[0] + offset if part.s[0] != NULL else NULL,
+            part.s[1] + offset if part.s[1] != NULL else NULL, part.s[2] + offset if part.s[2] != NULL else NULL,
+            &part.h, min(<ptrdiff_t>CHUNK, part.n - at))
 
 
-cdef void run_chunks(const Part* parts, ptrdiff_t n_parts, ptrdiff_t n_chunks, const pydl_sgd* h, int threads) noexcept nogil:
+cdef void run_chunks(const Part* parts, ptrdiff_t n_parts, ptrdiff_t n_chunks, int threads) noexcept nogil:
     cdef ptrdiff_t i
     for i in prange(n_chunks, num_threads=threads, schedule="static"):
-        run_chunk(parts, n_parts, i, h)
+        run_chunk(parts, n_parts, i)
 
 
-cdef void run_all(const Part* parts, ptrdiff_t n_parts, ptrdiff_t n_chunks, ptrdiff_t n_elements, const pydl_sgd* h) noexcept:
+cdef void run_serially(const Part* parts, ptrdiff_t n_parts) noexcept:
+    cdef ptrdiff_t i
+    cdef const Part* part
+    for i in range(n_parts):
+        part = parts + i
+        if part.n:
+            part.fn(part.p, part.g, part.s[0], part.s[1], part.s[2], &part.h, part.n)
+
+
+cdef void run_all(const Part* parts, ptrdiff_t n_parts, ptrdiff_t n_chunks, double work_ns) noexcept:
     cdef int threads
     cdef int64_t start = tick()
-    if n_elements * NS_PER_ELEMENT < RELEASE_GIL_NS:
-        run_chunks(parts, n_parts, n_chunks, h, 1)
+    if work_ns < RELEASE_GIL_NS:
+        run_serially(parts, n_parts)
     else:
         enter_kernel()
-        threads = threads_for(n_elements * NS_PER_ELEMENT)
+        threads = threads_for(work_ns)
         with nogil:
-            run_chunks(parts, n_parts, n_chunks, h, threads)
+            run_chunks(parts, n_parts, n_chunks, threads)
         leave_kernel()
     tock(start)
 
 
-cdef list check_all(str name, list params, list grads, list bufs, list first, bint has_momentum, list written, list copies):
-    """Contiguous (p, g, buf or None, first) for each tensor with elements; fills `written` (tensors that change) and `copies`."""
-    cdef Py_ssize_t i
-    cdef TensorBase p, g, buf
-    result = []
-    if len(grads) != len(params) or (has_momentum and (len(bufs) != len(params) or len(first) != len(params))):
-        raise ValueError(f"{name}: {len(params)} parameters, {len(grads)} gradients, {len(bufs)} momentum buffers, {len(first)} flags")
-    for i in range(len(params)):
-        check_target(name, params[i])
-        p = params[i]
-        check_same(name, "gradient", p, grads[i])
-        buf = None
-        if has_momentum:
-            check_target(name, bufs[i])
-            check_same(name, "momentum buffer", p, bufs[i])
-            buf = bufs[i]
-            written.append(buf)
-        written.append(p)
-        if cnp.PyArray_SIZE(p.a):
-            g = dense(grads[i], [])
-            result.append((dense(p, copies), g, dense(buf, copies) if has_momentum else None, bool(first[i]) if has_momentum else False))
-    return result
-
-
-def sgd(list params, list grads, list bufs, double lr, double momentum, double dampening, double weight_decay, bint nesterov,
-        bint maximize, list first):
-    """One step for all parameters in place. `bufs` and `first` (whether a buffer holds nothing yet) are read only with momentum."""
-    cdef bint has_momentum = momentum != 0
-    cdef pydl_sgd h[2]
-    cdef Part* parts
-    cdef ptrdiff_t n_parts, n_chunks = 0, n_elements = 0, i
-    cdef TensorBase t
-    cdef list written = [], copies = []
-    cdef list work = check_all("sgd", params, grads, bufs, first, has_momentum, written, copies)
-    n_parts = len(work)
-    if n_parts:
-        parts = <Part*>scratch(n_parts * sizeof(Part))
-        for i in range(n_parts):
-            p, g, buf, is_first = work[i]
-            t = p
-            parts[i].k = <const pydl_update*>table(is_f64(t)).update
-            parts[i].p = cnp.PyArray_BYTES(t.a)
-            parts[i].n = cnp.PyArray_SIZE(t.a)
-            parts[i].itemsize = cnp.PyArray_ITEMSIZE(t.a)
-            parts[i].g = cnp.PyArray_BYTES((<TensorBase>g).a)
-            parts[i].buf = cnp.PyArray_BYTES((<TensorBase>buf).a) if buf is not None else NULL
-            parts[i].first = is_first
-            parts[i].first_chunk = n_chunks
-            n_chunks += (parts[i].n + CHUNK - 1) // CHUNK
-            n_elements += parts[i].n
-        for i in range(2):
-            h[i] = pydl_sgd(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov,
-                            maximize=maximize, first=i)
-        run_all(parts, n_parts, n_chunks, n_elements, h)
-        scratch_free(parts, n_parts * sizeof(Part))
-    for target, copy in copies:
-        np.copyto((<TensorBase>target).a, (<TensorBase>copy).a)
-    for target in written:
-        (<TensorBase>target).s.version += 1
+cdef int take_step(Rule rule, list groups, object state) except -1:
+    cdef ptrdiff_t room = 0
+    cdef Plan plan
+    cdef bint grad_mode
+    cdef TensorBase grad
+    if not isinstance(state, dict):
+        raise TypeError(f"{rule.name}: the state must be a dict, not {type(state).__name__}")
+    for group in groups:
+        if not isinstance(group, dict):
+            raise TypeError(f"{rule.name}: a parameter group must be a dict, not {type(group).__name__}")
+        room += len(<list?>(<dict>group)["params"])
+    plan = Plan.__new__(Plan, rule, state, room)
+    grad_mode = swap_grad_enabled(False)
+    try:
+        for group in groups:
+            rule.known = False
+            rule.read(<dict>group)
+            for param in <list>(<dict>group)["params"]:
+                if not isinstance(param, TensorBase):
+                    raise TypeError(f"{rule.name}: a parameter must be a tensor, not {type(param).__name__}")
+                grad = (<TensorBase>param).grad_
+                if grad is not None:
+                    if plan.n >= room:      # an option's own code made a list longer
+                        raise RuntimeError(f"{rule.name}: the parameter groups changed during the step")
+                    plan.add(param, grad)
+        return plan.run()
+    finally:
+        swap_grad_enabled(grad_mode)

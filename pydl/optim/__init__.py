@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Optimizers: they change parameters by their gradients."""
+"""Optimizers: they change parameters by their gradients. `lr_scheduler` changes their learning rates."""
 
 from pydl._absent import nearest as _nearest
+from pydl.optim.adadelta import Adadelta
+from pydl.optim.adagrad import Adagrad
+from pydl.optim.adam import Adam
+from pydl.optim.adamax import Adamax
+from pydl.optim.adamw import AdamW
+from pydl.optim.asgd import ASGD
+from pydl.optim.nadam import NAdam
 from pydl.optim.optimizer import Optimizer, required
+from pydl.optim.radam import RAdam
+from pydl.optim.rmsprop import RMSprop
+from pydl.optim.rprop import Rprop
 from pydl.optim.sgd import SGD
 
-__all__ = ["SGD", "Optimizer", "required"]
+__all__ = [
+    "ASGD", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop",
+    "required",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

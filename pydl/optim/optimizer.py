@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+
 from pydl.autograd.graph import RemovableHandle
+from pydl.creation import as_tensor
 from pydl.nn.modules._hooks import add_hook
 from pydl.tensor import Tensor
 
@@ -284,6 +287,8 @@ def _check_groups(groups: list[dict[str, Any]], saved: list[dict[str, Any]]) -> 
 
 def _cast(param: Tensor, value: Any, key: Any = None) -> Any:
     """A copy of the containers in `value`, its tensors in the dtype of `param`."""
+    if not isinstance(value, Tensor) and hasattr(value, "__array__"):  # another library's tensor or array
+        value = as_tensor(np.asarray(value).copy())
     if isinstance(value, Tensor):
         if key == "step" or not param.is_floating_point() or not value.is_floating_point():
             return value
