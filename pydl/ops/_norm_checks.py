@@ -36,9 +36,12 @@ def parameter_arg(value: Any, x: Any, shape: tuple[int, ...], op: str, name: str
         raise RuntimeError(f"{op}: {name} is {value.dtype} but input is {x.dtype}; both must have one type")
 
 
-def eps_arg(eps: float, op: str) -> float:
+def eps_arg(eps: float, op: str, *, positive: bool = False) -> float:
+    """eps as a number, not negative; in training a channel without spread would give 0/0 for 0."""
+    if positive and not eps > 0:
+        raise ValueError(f"{op}: eps must be positive during training, but got {eps}")
     if not eps >= 0:
-        raise ValueError(f"{op}: eps must not be negative, but got {eps}")
+        raise ValueError(f"{op}: eps must be non-negative, but got {eps}")
     return float(eps)
 
 

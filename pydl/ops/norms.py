@@ -51,8 +51,8 @@ class batch_norm:
     Shapes: x (N, C, ...); running_mean, running_var, weight, bias (C), each may be None; y as x, in x's memory format.
     Gradient: dx = w/σ (dy − mean dy − h mean(dy h)) with h = (x − mean)/σ, dw = Σ dy h, db = Σ dy; with running statistics
     dx = w/σ dy. Of higher order by composition.
-    Errors: ValueError for one value per channel in training, for one running statistic without the other, for a negative
-    eps; RuntimeError for sizes or types that do not fit and without running statistics in evaluation; NotImplementedError
+    Errors: ValueError for one value per channel in training, for one running statistic without the other, for an eps
+    that is negative, or 0 in training; RuntimeError for sizes or types that do not fit and without running statistics in evaluation; NotImplementedError
     for integers. Notes: the variance takes two passes, so a mean 10⁶ times the deviation costs no accuracy.
     Source: Ioffe and Szegedy 2015; torch.nn.functional.batch_norm.
 
@@ -83,7 +83,7 @@ class batch_norm:
             raise RuntimeError("batch_norm: running_mean and running_var must be defined in evaluation mode")
         checks.input_arg(x, "batch_norm", 2)
         checks.channel_args(x, running_mean, running_var, weight, bias, bool(training), "batch_norm")
-        eps = checks.eps_arg(eps, "batch_norm")
+        eps = checks.eps_arg(eps, "batch_norm", positive=bool(training))
         return x, weight, bias, running_mean, running_var, bool(training), float(momentum), eps
 
     def forward(
