@@ -7,8 +7,9 @@ made once and kept. The adjoint of a map has the same entries, sorted by the ele
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Sums = tuple[Array, Array, Array | None]
 
 
-class Axis(NamedTuple):
+@dataclass(frozen=True)
+class Axis:
     """n_in elements become n_out.
 
     kind: reflect, replicate, circular (first: padding in front, last: behind), shuffle (first: groups),

@@ -104,8 +104,9 @@ def _maximum(weight: Tensor, ids: Array, starts: Array, padding: int) -> Tensor:
     values: Array = terms.detach().array
     counts = np.diff(starts)
     full = np.flatnonzero(counts)
-    if full.size == 0 or values.size == 0:
-        return weight.new_zeros((counts.size, weight.shape[1]))
+    zeros = weight.new_zeros((counts.size, weight.shape[1]))
+    if full.size == 0:
+        return zeros.index_add(0, wrap(full), terms)
     bag = np.repeat(np.arange(full.size), counts[full])
     largest = np.maximum.reduceat(values, starts[full], axis=0)
     there = (values == largest[bag]) | np.isnan(values)
@@ -113,7 +114,7 @@ def _maximum(weight: Tensor, ids: Array, starts: Array, padding: int) -> Tensor:
     rows = gather(terms, 0, wrap(np.minimum.reduceat(places, starts[full], axis=0)))
     if full.size == counts.size:
         return rows
-    return weight.new_zeros((counts.size, weight.shape[1])).index_add(0, wrap(full), rows)
+    return zeros.index_add(0, wrap(full), rows)
 
 
 def _check_bag(input: Tensor, mode: str, weights: Tensor | None, by_frequency: bool, sparse: bool) -> None:

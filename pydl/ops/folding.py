@@ -56,11 +56,12 @@ def _positions(n: int, count: int, k: int, d: int, p: int, s: int) -> Any:
 
 
 @lru_cache(maxsize=128)
-def _scatter(n: int, count: int, k: int, d: int, p: int, s: int) -> tuple[Any, Any, None]:
-    """For every element of the image the elements (i, o) of the windows that lie there, rising."""
+def _scatter(n: int, pitch: int, count: int, k: int, d: int, p: int, s: int) -> tuple[Any, Any, None]:
+    """For every element of the image the elements (i, o) of the windows that lie there, rising, as i · pitch + o."""
     at = _positions(n, count, k, d, p, s).reshape(-1)
     inside = np.flatnonzero((at >= 0) & (at < n))
-    index = inside[np.argsort(at[inside], kind="stable")].astype(np.int64)
+    at_element = inside[np.argsort(at[inside], kind="stable")].astype(np.int64)
+    index = at_element // count * pitch + at_element % count
     start = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(at[inside], minlength=n), out=start[1:])
     return start, index, None
@@ -147,7 +148,8 @@ class col2im:
     def forward(ctx: Any, x: Tensor, size: Pair, window: tuple[Pair, ...]) -> Tensor:
         ctx.window, blocks = window, _blocks(size, window)
         rows, columns = (
-            _scatter(n, count, k, d, p, s) for n, count, k, d, p, s in zip(size, blocks, *window, strict=True)
+            _scatter(n, pitch, count, k, d, p, s)
+            for n, pitch, count, k, d, p, s in zip(size, (blocks[0], prod(blocks)), blocks, *window, strict=True)
         )
         return kernels.fold_windows(x, window[0], blocks, size, rows, columns)
 

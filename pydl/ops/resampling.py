@@ -168,7 +168,7 @@ def _sizes(
 
 def _check_sizes(input: Tensor, mode: str, out: list[int]) -> None:
     shape = tuple(input.shape)
-    if min(out) <= 0 or 0 in shape[2:]:
+    if min(out) < (0 if mode == "area" else 1) or 0 in shape[2:]:
         raise ShapeError(
             f"interpolate: Input and output sizes should be greater than 0, but got input {shape} and output {tuple(out)}"
         )

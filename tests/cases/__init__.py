@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from tests.cases import (
-    activations, arranging,
+    activations,
+    arranging,
     combining,
     composed,
     convolution,
@@ -22,7 +23,7 @@ from tests.cases import (
 from tests.harness import Case
 
 FAMILIES = (
-    elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, activations, pooling,
-    images, embedding, norms,
+    elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, pooling,
+    images, embedding, activations, norms,
 )  # fmt: skip
 CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}
