@@ -52,7 +52,7 @@ def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_samples_cover_empty_and_single_elements(name: str) -> None:
     sizes = {a.size for sample in SAMPLES[name] for a in leaves(sample.args) if isinstance(a, np.ndarray)}
-    assert not sizes or {0, 1} <= sizes
+    assert not sizes or {0, 1} <= sizes or (name == "glu" and {0, 2} <= sizes)  # whose size is even
 
 
 @pytest.mark.parametrize("name, sample", ALL)
@@ -285,8 +285,8 @@ def test_torch_gives_the_same(name: str, sample: Sample) -> None:
         bound = tolerance(case, given, dtype) * 4 + 8 * float(np.finfo(dtype).eps)
         assert len(ours[0]) == len(theirs[0])
         assert len(ours[1]) == len(theirs[1]) or name.startswith("scatter")
-        if not sample.smooth and dtype is np.float64:
-            theirs[1].clear()  # at the ends of a domain torch computes in float32: 1e-12 in binary_cross_entropy
+        if (not sample.smooth or name == "hardsigmoid") and dtype is np.float64:
+            theirs[1].clear()  # torch has constants in float32: 1e-12 in binary_cross_entropy, 1/6 in hardsigmoid
         for a, b in zip((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), strict=False):
             assert a.dtype == b.dtype
             check_close(a, b, bound, True, f"{name}({given}) in {a.dtype}")

@@ -130,7 +130,7 @@ class glu:
 
 
 def _random_slope(input: Any, lower: float, upper: float, training: bool) -> Any:
-    """1 above 0, below a slope for each element, uniform in [lower, upper); None out of training: their mean for all."""
+    """1 above 0, below a slope for each element, uniform in [lower, upper); None: their mean for all."""
     _float_arg(input, "rrelu")
     if lower > upper:
         raise RuntimeError(
@@ -168,7 +168,6 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
     return rrelu(input, lower, upper, training, True)
 
 
-@composite
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:
