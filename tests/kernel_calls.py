@@ -38,6 +38,16 @@ SIGNATURES = {
     "target_check": "pnnll",
     "cross_entropy_rows": "pnpnnnpldpppnp",
     "cross_entropy_rows_bwd": "pnppnnnpldpnpn",
+    "activation_fwd": "pnpnnp",
+    "activation_bwd": "pnpnpnnp",
+    "activation.prelu": "pnpnpnn",
+    "activation.prelu_bwd": "pnpnpnpnn",
+    "activation.glu": "pnpnpnn",
+    "activation.glu_bwd": "pnpnpnpnn",
+    "activation.dropout": "pppnllld",
+    "activation.dropout_mask": "pnlll",
+    "activation.mask_scale": "pnpnpnnp",
+    "activation.mask_affine": "pnpnpnnp",
     "conv.pack": "ppp",
     "conv.unpack": "ppnp",
     "conv.gather": "ppnnnnnpn",
@@ -46,7 +56,22 @@ SIGNATURES = {
     "conv.fold": "nnnpp",
     "conv.depthwise": "ppppnnp",
     "conv.depthwise_weight": "pppnnp",
+    "gather.copy": "pnpnnppn",
+    "gather.combine": "pnpppnnpn",
+    "gather.order": "pnnpp",
     "layout.transpose": "nnpnpn",
+    "pool.max_fwd": "ppnpp",
+    "pool.max_bwd": "pppnp",
+    "pool.max_scatter": "pppp",
+    "pool.max_take": "pppnp",
+    "pool.max_places": "ppnp",
+    "pool.avg_fwd": "ppnp",
+    "pool.avg_bwd": "ppnp",
+    "pool.avg_scatter": "ppp",
+    "pool.place_check": "pnl",
+    "pool.place_store": "ppnp",
+    "pool.place_add": "ppnp",
+    "pool.place_take": "ppnp",
     "update": "ppppppn",
     "update.sum_squares": "pn",
     "update.sum_abs": "pn",
@@ -56,6 +81,7 @@ SIGNATURES = {
 TYPES = {"p": ctypes.c_void_p, "n": ctypes.c_ssize_t, "l": ctypes.c_int64, "d": ctypes.c_double, "i": ctypes.c_int}
 RESULTS = {
     "target_check": ctypes.c_ssize_t, "fma_chains": ctypes.c_double, "update.sum_squares": ctypes.c_double,
+    "pool.place_check": ctypes.c_ssize_t,
     "update.sum_abs": ctypes.c_double, "update.max_abs": ctypes.c_double,
 }  # fmt: skip
 
@@ -146,7 +172,7 @@ class Guard:
 class Guards:
     """`place` for Call.run: every array of the call between guard pages of its own."""
 
-    def __init__(self, at_end: bool, n_arrays: int = 8, n_bytes: int = mmap.PAGESIZE) -> None:
+    def __init__(self, at_end: bool, n_arrays: int = 14, n_bytes: int = mmap.PAGESIZE) -> None:
         self.all = [Guard(at_end, n_bytes) for _ in range(n_arrays)]
         self.n_used = 0
 
