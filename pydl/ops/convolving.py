@@ -13,7 +13,15 @@ from typing import Any
 from pydl._core import conv as kernels
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
-from pydl.ops._conv_checks import Sizes, check_geometry, check_tensors, out_sizes, sizes_arg, transposed_sizes
+from pydl.ops._conv_checks import (
+    Sizes,
+    check_geometry,
+    check_tensors,
+    groups_arg,
+    out_sizes,
+    sizes_arg,
+    transposed_sizes,
+)
 from pydl.ops._declare import composite, op
 from pydl.ops.native import add_, expand, squeeze, unsqueeze, view
 from pydl.ops.padding import pad
@@ -71,7 +79,7 @@ class convolution:
         stride, padding = sizes_arg(stride, n, name, "stride"), sizes_arg(padding, n, name, "padding")
         dilation = sizes_arg(dilation, n, name, "dilation")
         output_padding = sizes_arg(output_padding, n, name, "output_padding")
-        rest = (stride, padding, dilation, groups)
+        rest = (stride, padding, dilation, groups_arg(groups, name))
         b_shape = None if bias is None else bias.shape
         check_geometry(name, input.shape, weight.shape, b_shape, *rest, transposed, output_padding)
         if transposed:
@@ -126,16 +134,15 @@ def _check_pass(
 ) -> tuple[Any, ...]:
     """The geometry of a gradient: dy must have the shape of the convolution of x with w."""
     n = len(x_shape) - 2
-    geometry = tuple(
-        sizes_arg(v, n, name, what) for v, what in ((stride, "stride"), (padding, "padding"), (dilation, "dilation"))
-    )
-    check_geometry(name, x_shape, w_shape, None, *geometry, groups)
-    wanted = (x_shape[0], w_shape[0], *out_sizes(x_shape[2:], w_shape[2:], *geometry))
+    stride, padding = sizes_arg(stride, n, name, "stride"), sizes_arg(padding, n, name, "padding")
+    dilation, groups = sizes_arg(dilation, n, name, "dilation"), groups_arg(groups, name)
+    check_geometry(name, x_shape, w_shape, None, stride, padding, dilation, groups)
+    wanted = (x_shape[0], w_shape[0], *out_sizes(x_shape[2:], w_shape[2:], stride, padding, dilation))
     if tuple(dy.shape) != wanted:
         raise ShapeError(
             f"{name}: dy is {tuple(dy.shape)}, but x {tuple(x_shape)} and weight {tuple(w_shape)} give {wanted}"
         )
-    return (*geometry, groups)
+    return stride, padding, dilation, groups
 
 
 @op
@@ -256,6 +263,9 @@ def _same(x: Tensor, kernel: Sizes, dilation: Sizes) -> tuple[Tensor, Sizes]:
 
 def _conv(n: int, x: Tensor, w: Tensor, b: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """What conv1d, conv2d and conv3d do."""
+    is_plain = isinstance(x, Tensor) and isinstance(w, Tensor) and x.ndim == w.ndim == n + 2
+    if is_plain and not isinstance(padding, str):  # which convolution checks itself
+        return convolution(x, w, b, stride, padding, dilation, False, 0, groups)
     name = f"conv{n}d"
     batched = check_tensors(name, n, unbatched=True, input=x, weight=w, bias=b)
     if isinstance(padding, str):

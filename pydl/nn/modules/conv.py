@@ -256,8 +256,9 @@ class _ConvTransposeNd(_ConvNd):
         if len(wanted) != n:
             raise ShapeError(f"{name}: output_size must have {n} or {input.ndim} elements, not {len(output_size)}")
         sizes = tuple(input.shape)[input.ndim - n :]
-        parts = zip(sizes, self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
-        smallest = [(w - 1) * s - 2 * int(p) + d * (k - 1) + 1 for w, k, s, p, d in parts]
+        padding: Any = self.padding
+        parts = zip(sizes, self.kernel_size, self.stride, padding, self.dilation, strict=True)
+        smallest = [(w - 1) * s - 2 * p + d * (k - 1) + 1 for w, k, s, p, d in parts]
         largest = [m + s - 1 for m, s in zip(smallest, self.stride, strict=True)]
         if any(not a <= v <= b for a, v, b in zip(smallest, wanted, largest, strict=True)):
             raise ShapeError(
