@@ -14,6 +14,9 @@ cdef class Storage:
 # A fresh, uninitialised, C-contiguous array on a block of the pool. MemoryError; ValueError when the size overflows.
 cdef cnp.ndarray new_array(int ndim, const cnp.npy_intp* shape, int typenum)
 
+# Keeps a small array with its storage for the next new_array of its shape; nobody but a dying tensor may hold them.
+cdef void keep_array(cnp.ndarray a, Storage s) noexcept
+
 # The Storage behind an array: its own, or a new one that keeps foreign memory alive.
 cdef Storage storage_of(cnp.ndarray a)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tensors, the nodes that record what made them, and the rules of in-place changes."""
 
+cimport cython
 cimport numpy as cnp
 from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
@@ -8,6 +9,7 @@ from libc.stdint cimport uint64_t
 from pydl._core.storage cimport Storage
 
 
+@cython.no_gc
 cdef class Node:
     """One recorded operation. An edge is the Node that made an input, the input itself when it is a leaf, or None."""
     cdef uint64_t seq            # later nodes have larger numbers; backward runs in falling order
@@ -29,12 +31,16 @@ cdef class Node:
     cdef inline Py_ssize_t n_edges(self)
 
 
+@cython.no_gc
 cdef class OutputPort(Node):
     """Stands between an output of a node with several outputs and that node (edge e0)."""
     cdef Py_ssize_t index
 
 
+@cython.no_gc
 cdef class TensorBase:
+    # These three first: objects.h reads them.
+    cdef PyObject* attributes    # the dict, once an attribute is set
     cdef cnp.ndarray a           # the array; its base is the storage
     cdef Storage s
     cdef Node node               # what made it; None for a leaf. Read through node_of(), which follows changes of the base
@@ -47,7 +53,6 @@ cdef class TensorBase:
     cdef uint64_t run
     cdef dict hooks
     cdef dict post_hooks
-    cdef dict __dict__
     cdef object __weakref__
 
 

@@ -20,7 +20,7 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core cimport kernels
-from pydl._core.storage cimport Storage, new_array, storage_of
+from pydl._core.storage cimport Storage, keep_array, new_array, storage_of
 
 from pydl._core import dtypes
 from pydl._core.attributes import Size
@@ -32,20 +32,20 @@ cdef extern from *:
     static _Thread_local int pydl_grad_on = 1;
     static int pydl_get_grad(void) { return pydl_grad_on; }
     static int pydl_swap_grad(int on) { int old = pydl_grad_on; pydl_grad_on = on; return old; }
-    static PyObject *pydl_new_object(PyTypeObject *base, PyTypeObject *type, PyObject *no_args) {
-        return base->tp_new(type, no_args, NULL);
-    }
-    /* A class statement always makes a garbage-collected type. Tensors have nothing to collect (see above), and tracking
-       them would make the collector walk every graph that is alive. Only before the first instance. */
-    static void pydl_without_gc(PyTypeObject *type) {
-        type->tp_flags &= ~Py_TPFLAGS_HAVE_GC;
-        type->tp_free = PyObject_Free;
-    }
     """
-    void pydl_without_gc(PyTypeObject* type) noexcept
     int pydl_get_grad() noexcept
     int pydl_swap_grad(int on) noexcept
-    object pydl_new_object(PyTypeObject* base, PyTypeObject* type, object no_args)
+
+cdef extern from "objects.h":
+    void pydl_keep_memory_of(PyTypeObject* type) noexcept
+    void pydl_without_gc(PyTypeObject* type) noexcept
+    void pydl_inherit_numbers(PyTypeObject* type) noexcept
+    int pydl_set_up_tensors(PyTypeObject* type, object array, object storage, void* keep_array) except -1
+    object pydl_unset_tensor(PyTypeObject* type)
+
+cdef extern from "Python.h":
+    object PyObject_GenericGetDict(object o, void* context)
+    int PyObject_GenericSetDict(object o, object value, void* context) except -1
 
 cdef extern from "numpy/arrayobject.h":
     object PyArray_NewFromDescr(PyTypeObject* subtype, cnp.PyArray_Descr* descr, int nd, const cnp.npy_intp* dims,
@@ -54,12 +54,14 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef Slots slots
 cdef uint64_t n_nodes = 0
-cdef tuple no_args = ()
 cdef object tensor_type = TensorBase
 cdef object handle_class = None
 cdef cnp.ndarray nothing = np.empty(0, np.float32)
 cdef Storage nothing_storage = storage_of(nothing)
 cdef object dtype_of_typenum = {}
+pydl_keep_memory_of(<PyTypeObject*>Node)
+pydl_keep_memory_of(<PyTypeObject*>TensorBase)
+pydl_set_up_tensors(<PyTypeObject*>TensorBase, nothing, nothing_storage, <void*>keep_array)
 
 # Dropping the last reference to a graph would recurse once a node. Beyond this depth the parts are put aside and dropped by
 # the outermost call: 2,000,000 nodes die on a 256 KB stack. Nodes alone have to do this: a tensor that a node saved has a node
@@ -109,6 +111,7 @@ def set_tensor_type(cls: type) -> None:
     if not issubclass(cls, TensorBase) or cls.__basicsize__ != TensorBase.__basicsize__:
         raise TypeError(f"set_tensor_type: {cls.__name__} must derive from TensorBase and add no fields")
     pydl_without_gc(<PyTypeObject*>cls)
+    pydl_inherit_numbers(<PyTypeObject*>cls)
     tensor_type = cls
 
 
@@ -445,7 +448,7 @@ cdef int check_inside(TensorBase base, TensorBase view, ptrdiff_t offset) except
 # --- new tensors --------------------------------------------------------------------------------------------------
 
 cdef TensorBase make(cnp.ndarray a, Storage s):
-    cdef TensorBase t = <TensorBase>pydl_new_object(<PyTypeObject*>TensorBase, <PyTypeObject*>tensor_type, no_args)
+    cdef TensorBase t = <TensorBase>pydl_unset_tensor(<PyTypeObject*>tensor_type)
     t.a = a
     t.s = s
     return t
@@ -575,10 +578,14 @@ def empty(shape, cnp.dtype np_dtype not None) -> TensorBase:
 cdef class TensorBase:
     """The compiled part of pydl.Tensor: an array, its storage, and its place in the graph."""
 
-    def __cinit__(self, *args, **kwargs):
-        # An object made by __new__ alone is an empty tensor, never a null pointer.
-        self.a = nothing
-        self.s = nothing_storage
+    @property
+    def __dict__(self):
+        """The attributes that a user has set."""
+        return PyObject_GenericGetDict(self, NULL)
+
+    @__dict__.setter
+    def __dict__(self, value):
+        PyObject_GenericSetDict(self, value, NULL)
 
     @property
     def array(self):
@@ -751,8 +758,7 @@ cdef class TensorBase:
     def __abs__(self):
         return slots.unary(kernels.PYDL_U_abs, self)
 
-    # One C function for both orders of the operands (c_api_binop_methods): a Python subclass inherits such a slot as it is;
-    # a pair __add__, __radd__ would be looked up by name at every sum (250 of 2700 instructions).
+    # One C function for both orders of the operands (c_api_binop_methods); set_tensor_type hands these slots on as they are.
 
     def __add__(a, b):
         return slots.binary(kernels.PYDL_B_add, a, b)
