@@ -24,7 +24,7 @@ from tests.kernel_calls_pool import pool_calls
 from tests.kernel_calls_update import update_calls
 
 FAMILIES = {
-    "convolution": conv_calls, "elementwise": elementwise_calls, "norms": norm_calls, "gather": gather_calls, "pooling": pool_calls,
+    "activation": activation_calls, "convolution": conv_calls, "elementwise": elementwise_calls, "norms": norm_calls, "gather": gather_calls, "pooling": pool_calls,
     "rows": row_calls, "update": update_calls,
 }  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent

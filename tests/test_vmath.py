@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""exp, log, tanh, sigmoid: errors in units in the last place over the whole range, and the values at its ends."""
+"""exp, log, tanh, sigmoid, erf, …: errors in units in the last place over the whole range, the values at its ends."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import reference_activations
 from tests.kernel_calls import EACH, EACH_IDS, Array, function
 
 # What csrc/vmath.h states; the limit for all is 2.
-MAX_ULP = {"exp": 1.1, "log": 0.9, "tanh": 1.4, "sigmoid": 2.0}
+MAX_ULP = {
+    "exp": 1.1, "log": 0.9, "tanh": 1.4, "sigmoid": 2.0, "erf": 1.3, "erfc": 1.8, "expm1": 2.0, "log1p": 1.5,
+}  # fmt: skip
+PLAIN = ("exp", "log", "tanh", "sigmoid")  # the others are among the kernels with parameters
 STEP = 4093  # of the bit patterns, a prime: each exponent is met by 2000 mantissas
 WIDE = np.longdouble
 each_isa = pytest.mark.parametrize("isa", dict.fromkeys(isa for isa, _ in EACH))
@@ -19,7 +23,11 @@ each_isa = pytest.mark.parametrize("isa", dict.fromkeys(isa for isa, _ in EACH))
 
 def apply(isa: str, name: str, x: Array) -> Array:
     y = np.empty_like(x)
-    function(isa, x.dtype, f"unary.{name}")(x.ctypes.data, 1, y.ctypes.data, 1, x.size)
+    if name in PLAIN:
+        function(isa, x.dtype, f"unary.{name}")(x.ctypes.data, 1, y.ctypes.data, 1, x.size)
+    else:
+        unused = np.zeros(3)
+        function(isa, x.dtype, f"activation_fwd.{name}")(x.ctypes.data, 1, y.ctypes.data, 1, x.size, unused.ctypes.data)
     return y
 
 
@@ -29,6 +37,8 @@ def exact(name: str, x: Array) -> Array:
         if name == "sigmoid":
             e = np.exp(-np.abs(x))
             return np.where(x < 0, e, 1) / (1 + e)
+        if name in ("erf", "erfc"):
+            return getattr(reference_activations, name)(x)
         return getattr(np, name)(x)
 
 
@@ -72,13 +82,17 @@ def test_float32_every_value(isa: str, name: str) -> None:
 def float64_points(name: str) -> Array:
     """Random bit patterns, the range where the function moves, points near its hard places, and all powers of two."""
     rng = np.random.default_rng(0)
-    low, high = {"exp": (-746, 710), "log": (0, 10), "tanh": (-22, 22), "sigmoid": (-746, 746)}[name]
+    low, high = {
+        "exp": (-746, 710), "log": (0, 10), "tanh": (-22, 22), "sigmoid": (-746, 746), "erf": (-6, 6),
+        "erfc": (-6, 27.3), "expm1": (-40, 710), "log1p": (-1, 10),
+    }[name]  # fmt: skip
     bits = rng.integers(0, 2**64, 200_000, np.uint64).view(np.float64)
     centre = 1.0 if name == "log" else 0.0
     near = centre + rng.standard_normal(200_000) * 2.0 ** -rng.integers(0, 60, 200_000)
     steps = np.arange(-1100, 1100) * (np.log(2) / 2)  # where the reduced argument is largest
     powers = np.ldexp(1.0, np.arange(-1074, 1024))
-    splits = np.array([0.5625, 2**-0.5, 2**0.5, 708.39, 709.78, -708.39, -744.44, -745.13, 19.06])
+    splits = np.array([0.34, 0.5625, 0.6, 1.0, -0.9999, 19.06, 26.5, 2**-0.5, 2**0.5])
+    splits = np.append(splits, [708.39, 709.78, -708.39, -744.44, -745.13])
     edges = np.concatenate([np.nextafter(splits, s) for s in (-np.inf, np.inf)] + [splits])
     with np.errstate(invalid="ignore"):
         return np.concatenate([bits, rng.uniform(low, high, 300_000), near, steps, powers, -powers, edges])
@@ -104,6 +118,19 @@ def test_ends(isa: str, dtype: Any) -> None:
             [1.0, -1.0, nan, 0.0, -0.0, 1.0, smallest, -smallest],
         ),
         "sigmoid": ([inf, -inf, nan, 0.0, -0.0, 1e9, -1e9], [1.0, 0.0, nan, 0.5, 0.5, 1.0, 0.0]),
+        "erf": (
+            [inf, -inf, nan, 0.0, -0.0, 1e9, -1e9],
+            [1.0, -1.0, nan, 0.0, -0.0, 1.0, -1.0],
+        ),
+        "erfc": ([inf, -inf, nan, 0.0, -0.0, 1e9, -1e9], [0.0, 2.0, nan, 1.0, 1.0, 0.0, 2.0]),
+        "expm1": (
+            [inf, -inf, nan, 0.0, -0.0, 1e9, -1e9, smallest, -smallest],
+            [inf, -1.0, nan, 0.0, -0.0, inf, -1.0, smallest, -smallest],
+        ),
+        "log1p": (
+            [inf, -inf, nan, 0.0, -0.0, -1.0, -2.0, smallest, -smallest],
+            [inf, nan, nan, 0.0, -0.0, -inf, nan, smallest, -smallest],
+        ),
     }
     for name, (x, want) in table.items():
         got = apply(isa, name, np.array(x, dtype))
@@ -136,5 +163,5 @@ def test_identities(isa: str, dtype: Any) -> None:
     both = apply(isa, "sigmoid", x).astype(np.float64) + apply(isa, "sigmoid", -x)
     assert np.abs(both - 1).max() <= 3 * np.finfo(dtype).eps
     for name in MAX_ULP:
-        y = apply(isa, name, x[1:])
+        y = apply(isa, name, x[1:]) * (-1 if name == "erfc" else 1)
         assert (np.diff(y) >= -3 * np.spacing(np.abs(y[1:]))).all(), name
