@@ -2,6 +2,7 @@
 """Optimizers: they change parameters by their gradients. `lr_scheduler` changes their learning rates."""
 
 from pydl._absent import nearest as _nearest
+from pydl.optim import lr_scheduler
 from pydl.optim.adadelta import Adadelta
 from pydl.optim.adagrad import Adagrad
 from pydl.optim.adam import Adam
@@ -17,7 +18,7 @@ from pydl.optim.sgd import SGD
 
 __all__ = [
     "ASGD", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop",
-    "required",
+    "lr_scheduler", "required",
 ]  # fmt: skip
 
 

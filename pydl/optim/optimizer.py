@@ -63,6 +63,7 @@ class Optimizer:
         [0.1, 1.0]
     """
 
+    _opt_called: bool = False  # whether step was ever called: schedulers warn where they are first
     defaults: dict[str, Any]
     state: defaultdict[Tensor, Any]
     param_groups: list[dict[str, Any]]
@@ -242,6 +243,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def hooked_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._opt_called = True
         if not (
             self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
             or _every_step_pre_hook or _every_step_post_hook

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
-from pydl import autograd, ops
-from pydl._core import dtypes, tape
+import numpy as np
+
+from pydl import autograd
+from pydl._core import clipping, dtypes, tape
 from pydl.tensor import Tensor
-
-_ops: Any = ops  # type checkers take declared operations for classes
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -19,14 +18,16 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [param.grad for param in parameters if param.grad is not None]
 
 
-def _norm(tensor: Tensor, norm_type: float) -> Tensor:
-    if norm_type == math.inf:
-        return tensor.abs().max()
-    if norm_type == 1:
-        return tensor.abs().sum()
-    if norm_type == 2:
-        return (tensor * tensor).sum().sqrt()
-    return (tensor.abs() ** norm_type).sum() ** (1.0 / norm_type)
+def _norm(tensors: list[Tensor], norm_type: float) -> float:
+    """The norm of all tensors as one vector; those of the usual powers are one compiled pass."""
+    if norm_type in (1.0, 2.0, math.inf):
+        return clipping.total_norm(tensors, norm_type)
+    if norm_type == -math.inf:
+        return min(float(tensor.abs().min()) for tensor in tensors)
+    if norm_type == 0:
+        return float(sum(bool((tensor != 0).any()) for tensor in tensors))  # of the norms of the tensors, as PyTorch
+    total = sum(float((tensor.double().abs() ** norm_type).sum()) for tensor in tensors)
+    return float(np.power(np.float64(total), 1.0 / norm_type))
 
 
 def get_total_norm(
@@ -36,6 +37,9 @@ def get_total_norm(
     foreach: bool | None = None,
 ) -> Tensor:
     """‖g‖_p of all tensors as one vector: (Σ |g_i|^p)^(1/p), or max |g_i| for p = ∞.
+
+    Sums are taken in float64 and in an order that depends on the shapes alone. No gradient. `foreach` is accepted
+    without effect.
 
     Errors: RuntimeError for a norm that is not finite, if asked. Source: torch.nn.utils.get_total_norm.
 
@@ -49,7 +53,11 @@ def get_total_norm(
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not tensors:
         return tape.empty((), dtypes.as_np(dtypes.get_default_dtype())).fill_(0.0)
-    total = _norm(_ops.stack([_norm(tensor, norm_type) for tensor in tensors]), norm_type)
+    with autograd.no_grad():
+        norm = _norm(tensors, norm_type)
+    wide = any(tensor.dtype is dtypes.float64 for tensor in tensors)
+    total: Tensor = tape.empty((), np.dtype(np.float64 if wide else np.float32))  # type: ignore[assignment]
+    total.fill_(norm)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -77,9 +85,7 @@ def clip_grads_with_norm_(
     """
     # In this order min keeps a NaN: a norm that is NaN makes the gradients NaN instead of passing unseen.
     factor = min(float(max_norm) / (total_norm.item() + 1e-6), 1.0)
-    with autograd.no_grad():
-        for grad in _gradients(parameters):
-            grad.mul_(factor)
+    clipping.scale(_gradients(parameters), factor)
 
 
 def clip_grad_norm_(
@@ -104,9 +110,8 @@ def clip_grad_norm_(
         tensor([0.6000, 0.8000])
     """
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    with autograd.no_grad():
-        total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite, foreach)
-        clip_grads_with_norm_(parameters, max_norm, total, foreach)
+    total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite, foreach)
+    clip_grads_with_norm_(parameters, max_norm, total, foreach)
     return total
 
 
@@ -123,6 +128,4 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
         tensor([-1.0000,  0.5000])
     """
     bound = float(clip_value)
-    with autograd.no_grad():
-        for grad in _gradients(parameters):
-            grad.clamp_(-bound, bound)
+    clipping.clamp(_gradients(parameters), -bound, bound)
