@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -264,6 +266,27 @@ def test_nothing_is_computed_that_nobody_needs(monkeypatch: pytest.MonkeyPatch) 
         if what != "nothing":
             y.sum().backward()
         assert called == expected
+
+
+@pytest.mark.parametrize("changed", ["x", "w"])
+def test_a_change_between_forward_and_backward_is_noticed(changed: str) -> None:
+    leaves = {name: pydl.ones(2, 2, 3, 3, requires_grad=True) for name in ("x", "w")}
+    h = {name: t * 1 for name, t in leaves.items()}
+    y = pydl.conv2d(h["x"], h["w"])
+    h[changed].add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d])
+def test_layers_are_checked_copied_and_pickled(layer: Any) -> None:
+    m = layer(2, 4, 2, stride=2, groups=2, padding=1)
+    n = len(m.kernel_size)
+    x = pydl.rand(2, 2, *(4,) * n)
+    assert pydl.autograd.gradcheck_module(m, x, verbose=False)
+    for other in (copy.deepcopy(m), pickle.loads(pickle.dumps(m))):
+        assert repr(other) == repr(m)
+        assert pydl.equal(other(x), m(x))
 
 
 def test_derivatives_of_higher_order() -> None:

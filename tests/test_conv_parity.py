@@ -56,9 +56,9 @@ def _compare(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], x: np.nda
         assert error <= bound * max(1.0, np.abs(b).max(initial=0)), f"{what}: {which} differs by {error:.3g}"
 
 
-def _conv_flags() -> Iterator[dict[str, Any]]:
+def _conv_flags(n: int) -> Iterator[dict[str, Any]]:
     for stride, padding, dilation, groups, bias in itertools.product(
-        (1, 2, 3), (0, 1, 2, "same", "valid"), (1, 2), (1, 2, 4), (True, False)
+        (1, 2, 3), (0, 1, 2, "same", "valid"), (1, 2), (1, 2, 4), (True, False)[: 1 + (n == 1)]
     ):
         if padding != "same" or stride == 1:
             yield {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "bias": bias}
@@ -68,7 +68,7 @@ def _conv_flags() -> Iterator[dict[str, Any]]:
 def test_all_flags_of_convolution(n: int) -> None:
     rng = np.random.default_rng(n)
     x = rng.standard_normal((2, 4, *SIZES[n]))
-    for flags in _conv_flags():
+    for flags in _conv_flags(n):
         _compare(f"Conv{n}d", (4, 8, KERNELS[n]), flags, x)
 
 
@@ -77,7 +77,7 @@ def test_all_flags_of_convolution(n: int) -> None:
 def test_all_padding_modes(n: int, mode: str) -> None:
     rng = np.random.default_rng(n)
     x = rng.standard_normal((2, 4, *SIZES[n]))
-    for flags in _conv_flags():
+    for flags in _conv_flags(n):
         if flags["bias"] and flags["padding"] != "valid":
             _compare(f"Conv{n}d", (4, 8, KERNELS[n]), {**flags, "padding_mode": mode}, x)
     _compare(f"Conv{n}d", (4, 8, KERNELS[n]), {"padding": 1, "padding_mode": mode}, x[0])
@@ -88,9 +88,9 @@ def test_all_flags_of_transposed_convolution(n: int) -> None:
     rng = np.random.default_rng(n)
     x = rng.standard_normal((2, 4, *SIZES[n]))
     for stride, padding, extra, dilation, groups, bias in itertools.product(
-        (1, 2, 3), (0, 1, 2), (0, 1, 2), (1, 2, 3), (1, 2, 4), (True, False)
+        (1, 2, 3), (0, 1, 2), (0, 1, 2), (1, 2, 3), (1, 2, 4), (True, False)[: 1 + (n == 1)]
     ):
-        if extra < max(stride, dilation) and (bias or n < 3):
+        if extra < max(stride, dilation):
             flags = {"stride": stride, "padding": padding, "output_padding": extra, "dilation": dilation}
             _compare(f"ConvTranspose{n}d", (4, 8, KERNELS[n]), {**flags, "groups": groups, "bias": bias}, x)
 
