@@ -17,7 +17,7 @@ __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "f
 def _drop(
     op_name: str, input: Any, p: float, training: bool, inplace: bool, features: bool = False, alpha: bool = False
 ) -> Tensor:
-    if p < 0.0 or p > 1.0:
+    if not 0 <= p <= 1:
         raise ValueError(f"{op_name}: dropout probability has to be between 0 and 1, but got {p}")
     tensor_arg(input, op_name, "input")
     if features and training and p > 0 and input.ndim < 2:
@@ -82,7 +82,7 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
 
 def _channels(op_name: str, input: Any, p: float, training: bool, inplace: bool, spatial: int) -> Tensor:
     """Dropout of channels; an input without batch dimension is a batch of one."""
-    if p < 0.0 or p > 1.0:
+    if not 0 <= p <= 1:
         raise ValueError(f"{op_name}: dropout probability has to be between 0 and 1, but got {p}")
     tensor_arg(input, op_name, "input")
     ndim = input.ndim
