@@ -56,7 +56,7 @@ SIGNATURES = {
     "conv.fold": "nnnpp",
     "conv.depthwise": "ppppnnp",
     "conv.depthwise_weight": "pppnnp",
-    "gather.copy": "pnpnnppn",
+    "gather.copy": "pnppnnppn",
     "gather.combine": "pnpppnnpn",
     "gather.order": "pnnpp",
     "layout.transpose": "nnpnpn",

@@ -18,7 +18,9 @@ def each(value: Any, n: int) -> list[Any]:
     return list(value) * (n // len(value)) if isinstance(value, Sequence) else [value] * n
 
 
-def regular(n_in: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool, pad_counts: bool) -> list[Window]:
+def regular(
+    n_in: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool, pad_counts: bool
+) -> list[Window]:
     span = dilation * (kernel - 1) + 1
     steps = (n_in + 2 * padding - span) / stride
     n_out = (math.ceil(steps) if ceil_mode else math.floor(steps)) + 1
@@ -70,7 +72,14 @@ def maxima(x: Array, windows: list[list[Window]], want: bool) -> Any:
 
 
 def max_pool(
-    n: int, x: Array, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+    n: int,
+    x: Array,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     stride = kernel_size if stride is None or stride == () else stride
     sizes = zip(x.shape[-n:], *(each(v, n) for v in (kernel_size, stride, padding, dilation)), strict=True)
@@ -90,8 +99,8 @@ def means(x: Array, windows: list[list[Window]], divisor: int | None) -> Array:
 
 
 def avg_pool(
-    n: int, x: Array, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    n: int, x: Array, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Array:  # fmt: skip
     stride = kernel_size if stride is None or stride == () else stride
     sizes = zip(x.shape[-n:], *(each(v, n) for v in (kernel_size, stride, padding, 1)), strict=True)
@@ -108,10 +117,14 @@ def lp_pool(n: int, x: Array, norm_type: float, kernel_size: Any, stride: Any = 
         sign = 1 if norm_type > 0 else -1
         y: Array = sign * max_pool(n, sign * np.abs(x), kernel_size, stride, ceil_mode=ceil_mode)
         return y
-    return (avg_pool(n, x**norm_type, kernel_size, stride, 0, ceil_mode) * math.prod(each(kernel_size, n))) ** (1 / norm_type)
+    return (avg_pool(n, x**norm_type, kernel_size, stride, 0, ceil_mode) * math.prod(each(kernel_size, n))) ** (
+        1 / norm_type
+    )
 
 
-def max_unpool(n: int, x: Array, indices: Array, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None) -> Array:
+def max_unpool(
+    n: int, x: Array, indices: Array, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Array:
     kernel, pads = each(kernel_size, n), each(padding, n)
     strides = each(kernel_size if stride is None else stride, n)
     sizes = [(i - 1) * s + k - 2 * p for i, s, k, p in zip(x.shape[-n:], strides, kernel, pads, strict=True)]
@@ -124,7 +137,9 @@ def put(x: Array, indices: Array, sizes: Sequence[int], add: bool) -> Array:
     y = np.zeros((math.prod(lead), math.prod(sizes)), x.dtype)
     m = math.prod(x.shape[x.ndim - n :])
     for plane in range(math.prod(lead)):
-        for value, at in zip(x.reshape(-1, m)[plane] if m else (), indices.reshape(-1, m)[plane] if m else (), strict=True):
+        for value, at in zip(
+            x.reshape(-1, m)[plane] if m else (), indices.reshape(-1, m)[plane] if m else (), strict=True
+        ):
             y[plane, at] = y[plane, at] + value if add else value
     return y.reshape(*lead, *sizes)
 

@@ -52,7 +52,12 @@ def window_args(
     no_stride = stride is None or (isinstance(stride, Sequence) and not stride)
     step = kernel if no_stride else ints_arg(stride, n, op, "stride")
     pad, dil = ints_arg(padding, n, op, "padding"), ints_arg(dilation, n, op, "dilation")
-    for name, sizes, least in (("kernel_size", kernel, 1), ("stride", step, 1), ("padding", pad, 0), ("dilation", dil, 1)):
+    for name, sizes, least in (
+        ("kernel_size", kernel, 1),
+        ("stride", step, 1),
+        ("padding", pad, 0),
+        ("dilation", dil, 1),
+    ):
         if min(sizes) < least:
             raise RuntimeError(f"{op}: {name} must be at least {least}, not {sizes}")
     if any(2 * p > k for p, k in zip(pad, kernel, strict=True)):
@@ -61,7 +66,7 @@ def window_args(
 
 
 def _out_size(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """⌊(n + 2p − d(k − 1) − 1) / s⌋ + 1, or the ceiling; but the last window begins in the input or the padding before it."""
+    """⌊(n + 2p − d(k − 1) − 1) / s⌋ + 1, or the ceiling, but no window begins behind the input."""
     room = n + 2 * padding - dilation * (kernel - 1) - 1
     out = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
     return out - 1 if ceil_mode and (out - 1) * stride >= n + padding else out
@@ -100,14 +105,18 @@ def _cached(in_sizes: Sizes, out_sizes: Sizes, kernel: Sizes | None, *rest: Any)
 
 def adaptive_sizes(op: str, n: int, output_size: Any, in_sizes: Sizes) -> Sizes:
     """The output sizes; None keeps that of the input."""
-    given = tuple(output_size) if isinstance(output_size, Sequence) and not isinstance(output_size, str) else (output_size,)
+    given = (
+        tuple(output_size) if isinstance(output_size, Sequence) and not isinstance(output_size, str) else (output_size,)
+    )
     if output_size is None or (n == 1 and None in given):
         raise TypeError(f"{op}: output_size must be an int or a tuple of ints, not {output_size!r}")
     if len(given) == 1:
         given *= n
     if len(given) != n:
         raise RuntimeError(f"{op}: output_size must be one int or {n}, not {output_size!r}")
-    sizes = tuple(i if g is None else ints_arg(g, 1, op, "output_size")[0] for g, i in zip(given, in_sizes, strict=True))
+    sizes = tuple(
+        i if g is None else ints_arg(g, 1, op, "output_size")[0] for g, i in zip(given, in_sizes, strict=True)
+    )
     if min(sizes) < 0:
         raise RuntimeError(f"{op}: output_size {sizes} must not be negative")
     return sizes
@@ -118,8 +127,10 @@ def batched(input: Tensor, n: int) -> Tensor:
     return input if input.ndim == n + 2 else input.unsqueeze(0)
 
 
-def integer_windows(x: Array, windows: tuple[Sizes, Sizes, Sizes, Sizes], ceil_mode: bool, fill: int) -> tuple[Array, Array]:
-    """(N, C, out..., elements of a window) of integers, and the number of each element in its plane, −1 in the padding."""
+def integer_windows(
+    x: Array, windows: tuple[Sizes, Sizes, Sizes, Sizes], ceil_mode: bool, fill: int
+) -> tuple[Array, Array]:
+    """(N, C, out..., elements of a window) of integers, and each element's number in its plane, −1 in the padding."""
     n = len(windows[0])
     in_sizes = x.shape[2:]
     places = np.arange(prod(in_sizes)).reshape(in_sizes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Max pooling over windows of one to three spatial dimensions: the operation, its gradient, and the functions of PyTorch."""
+"""Max pooling over windows of one to three dimensions: the operation, its gradient, and the functions of PyTorch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pydl.ops._declare import composite, op
 from pydl.ops._pool_geometry import IntOrInts, Sizes, batched
 
 __all__ = [
-    "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices",
-    "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "max_pool", "max_pool1d", "max_pool1d_with_indices",
-    "max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices", "max_pool_backward",
-    "max_pool_take",
+    "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "max_pool",
+    "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d",
+    "max_pool3d_with_indices", "max_pool_backward", "max_pool_take",
 ]  # fmt: skip
 
 
@@ -28,7 +28,8 @@ __all__ = [
 class max_pool:
     """y = the largest element of each window of a Geometry, and with `return_indices` its place (d·H + h)·W + w.
 
-    Shapes: x (N, C, D, H, W), (N, C, H, W) or (N, C, L); y (N, C, ...). NaN wins, of several the last; of equal ones the first.
+    Shapes: x (N, C, D, H, W), (N, C, H, W) or (N, C, L); y (N, C, ...).
+    NaN wins, of several the last; of equal ones the first.
     Gradient: dy at the largest element. Errors: ShapeError if x does not fit. Source: what max_pool1d, 2d and 3d share.
 
     Example:
@@ -119,7 +120,15 @@ def _integer_max_pool(x: Any, windows: tuple[Sizes, Sizes, Sizes, Sizes], ceil_m
 
 
 def _max_pool(
-    name: str, n: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, want: bool
+    name: str,
+    n: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    want: bool,
 ) -> Any:
     windows = geometries.window_args(name, n, kernel_size, stride, padding, dilation)
     geometries.images_arg(input, n, name)
@@ -147,10 +156,11 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """y_l = max_k x_{l·stride − padding + k·dilation}, k < kernel_size; with `return_indices` (y, places of the maxima).
+    """y_l = max_k x_{l·stride − padding + k·dilation}, k < kernel_size; with `return_indices` (y, their places).
 
-    Shapes: x (N, C, L) or (C, L); y the same with ⌊(L + 2p − d(k − 1) − 1) / s⌋ + 1 (`ceil_mode`: ⌈⌉; a window that would
-    begin behind the input is left out). What is padded never wins; NaN does, the last of several; of equal ones the first.
+    Shapes: x (N, C, L) or (C, L); y the same with ⌊(L + 2p − d(k − 1) − 1) / s⌋ + 1 (`ceil_mode`: ⌈⌉; a window
+    that would begin behind the input is left out). What is padded never wins; NaN does, the last of several; of equal
+    ones the first.
     Gradient: dy at the maximum. Errors: ShapeError, RuntimeError, NotImplementedError for integers without indices.
     Source: torch.nn.functional.max_pool1d.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pydl._core import pool
+from pydl._core.errors import ShapeError
 from pydl._core.pool_windows import Geometry
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
@@ -56,7 +57,8 @@ class avg_pool_backward:
     """dx = Σ dy / divisor over the windows that hold the element, in their order.
 
     Shapes: dy (N, C, ...) of the output, dx of the input. `planes`: that memory in C order was pooled as it is.
-    Gradient: dy's is avg_pool. Errors: ShapeError if dy is not of the output's shape. Source: aten::avg_pool2d_backward.
+    Gradient: dy's is avg_pool. Errors: ShapeError if dy is not of the output's shape.
+    Source: aten::avg_pool2d_backward.
 
     Example:
         >>> import pydl
@@ -89,7 +91,7 @@ def _counts(n_in: int, n_out: int, kernel: int, stride: int, padding: int) -> Ar
 def _integer_avg_pool(
     x: Array, windows: tuple[Sizes, Sizes, Sizes, Sizes], ceil_mode: bool, include_pad: bool, divisor: int
 ) -> Tensor:
-    """Averages of int64, rounded toward zero: NumPy's work."""
+    """Averages of int64, rounded toward zero; sums wrap. NumPy's work."""
     values, places = geometries.integer_windows(x, windows, ceil_mode, 0)
     total = values.sum(-1)
     if divisor:
@@ -99,8 +101,8 @@ def _integer_avg_pool(
         count = reduce(np.multiply.outer, [_counts(*s) for s in sizes])
     else:
         count = (places >= 0).sum(-1)
-    sign = np.sign(total) * np.sign(count)
-    return wrap(np.ascontiguousarray(sign * (np.abs(total) // np.abs(count))))
+    down = total // count
+    return wrap(np.ascontiguousarray(down + ((down < 0) & (down * count != total))))
 
 
 def _avg_pool(
@@ -119,6 +121,8 @@ def _avg_pool(
     if divisor_override == 0:
         raise RuntimeError(f"{name}: divisor_override must not be zero")
     x, divisor = batched(input, n), divisor_override or 0
+    if n == 3 and any(size < k for size, k in zip(x.shape[2:], windows[0], strict=True)):  # as PyTorch, padded or not
+        raise ShapeError(f"{name}: x {tuple(input.shape)} is smaller than the windows {windows[0]}")
     geometry = geometries.regular(name, tuple(x.shape[2:]), windows, ceil_mode, count_include_pad, divisor)
     if x.dtype.is_floating_point:
         y: Tensor = avg_pool(x, geometry)
@@ -140,9 +144,10 @@ def avg_pool1d(
 ) -> Tensor:
     """y_l = Σ_k x_{l·stride − padding + k} / kernel_size, k < kernel_size; what is padded counts as 0.
 
-    Shapes: x (N, C, L) or (C, L); y the same with ⌊(L + 2p − k) / s⌋ + 1 (`ceil_mode`: ⌈⌉; a window that would begin behind
-    the input is left out, and what it has behind the padding does not count). Without `count_include_pad` the sum is
-    divided by the number of real elements. Gradient: dy / divisor at each element of the window.
+    Shapes: x (N, C, L) or (C, L); y the same with ⌊(L + 2p − k) / s⌋ + 1 (`ceil_mode`: ⌈⌉; a window that would
+    begin behind the input is left out, and what one has behind the padding does not count).
+    Without `count_include_pad` the sum is divided by the number of real elements.
+    Gradient: dy / divisor at each element of the window.
     Errors: ShapeError, RuntimeError; NotImplementedError for integers but int64, which is rounded toward zero.
     Source: torch.nn.functional.avg_pool1d.
 
@@ -166,7 +171,8 @@ def avg_pool2d(
 ) -> Tensor:
     """The average of each window of an image; `divisor_override` in place of the number of its elements.
 
-    Shapes: x (N, C, H, W) or (C, H, W). Rules, gradient, errors: as `avg_pool1d`. Source: torch.nn.functional.avg_pool2d.
+    Shapes: x (N, C, H, W) or (C, H, W). Rules, gradient, errors: as `avg_pool1d`.
+    Source: torch.nn.functional.avg_pool2d.
 
     Example:
         >>> import pydl
@@ -191,7 +197,8 @@ def avg_pool3d(
 ) -> Tensor:
     """The average of each window of a volume; `divisor_override` in place of the number of its elements.
 
-    Shapes: x (N, C, D, H, W) or (C, D, H, W). Rules, gradient, errors: as `avg_pool1d`. Source: torch.nn.functional.avg_pool3d.
+    Shapes: x (N, C, D, H, W) or (C, D, H, W). Rules, gradient, errors: as `avg_pool1d`.
+    Source: torch.nn.functional.avg_pool3d.
 
     Example:
         >>> import pydl
@@ -233,7 +240,8 @@ def adaptive_avg_pool1d(input: Tensor, output_size: IntOrInts) -> Tensor:
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The averages of output_size windows of an image, `adaptive_avg_pool1d` in both dimensions; 1 is global pooling.
 
-    Shapes: x (N, C, H, W) or (C, H, W); a None in output_size keeps that size. Gradient, errors: as `adaptive_avg_pool1d`.
+    Shapes: x (N, C, H, W) or (C, H, W); a None in output_size keeps that size.
+    Gradient, errors: as `adaptive_avg_pool1d`.
     Source: torch.nn.functional.adaptive_avg_pool2d.
 
     Example:
@@ -248,7 +256,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """The averages of output_size windows of a volume, `adaptive_avg_pool1d` in all three dimensions.
 
-    Shapes: x (N, C, D, H, W) or (C, D, H, W); a None in output_size keeps that size. Gradient, errors: as `adaptive_avg_pool1d`.
+    Shapes: x (N, C, D, H, W) or (C, D, H, W); a None in output_size keeps that size.
+    Gradient, errors: as `adaptive_avg_pool1d`.
     Source: torch.nn.functional.adaptive_avg_pool3d.
 
     Example:

@@ -19,7 +19,7 @@ __all__ = ["max_unpool", "max_unpool1d", "max_unpool2d", "max_unpool3d", "max_un
 
 @op
 class max_unpool:
-    """y = zeros, but y[n, c, indices[n, c, ...]] = x[n, c, ...], the planes of y counted flat; of equal indices the last counts.
+    """y = 0, but y[n, c, indices[n, c, ...]] = x[n, c, ...], planes of y counted flat; of equal places the last counts.
 
     Shapes: x and indices (N, C, ...) equal; y (N, C, sizes...). Gradient: dy at the indices.
     Errors: ShapeError; RuntimeError for indices that are not int64; IndexError for one outside of the plane.
@@ -106,7 +106,9 @@ def _output_sizes(op_name: str, in_sizes: Sizes, kernel: Sizes, stride: Sizes, p
             raise ValueError(f"{op_name}: output_size must have {n} or {n + 2} numbers, not {given}")
         for d, (size, middle, s) in enumerate(zip(sizes, default, stride, strict=True)):
             if not middle - s < size < middle + s:
-                raise ValueError(f"{op_name}: output_size {given}: dim {d} must be between {middle - s} and {middle + s}")
+                raise ValueError(
+                    f"{op_name}: output_size {given}: dim {d} must be between {middle - s} and {middle + s}"
+                )
     if min(sizes) < 0:
         raise ValueError(f"{op_name}: output sizes {sizes} must not be negative")
     return sizes
@@ -136,7 +138,7 @@ def max_unpool1d(
     padding: IntOrInts = 0,
     output_size: Any = None,
 ) -> Tensor:
-    """Zeros with the elements of x at their indices, as `max_pool1d` with return_indices gave them: half of its inverse.
+    """Zeros with the elements of x at their indices, as `max_pool1d` with return_indices gave them.
 
     Shapes: x and indices (N, C, L) or (C, L); y the same with (L − 1)·stride + kernel_size − 2·padding, or output_size,
     which differs by less than a stride. Gradient: dy at the indices. Errors: ValueError for output_size, ShapeError,
@@ -163,7 +165,8 @@ def max_unpool2d(
 ) -> Tensor:
     """`max_unpool1d` for images.
 
-    Shapes: x and indices (N, C, H, W) or (C, H, W). Rules, gradient, errors: as there. Source: torch.nn.functional.max_unpool2d.
+    Shapes: x and indices (N, C, H, W) or (C, H, W). Rules, gradient, errors: as there.
+    Source: torch.nn.functional.max_unpool2d.
 
     Example:
         >>> import pydl
@@ -186,7 +189,8 @@ def max_unpool3d(
 ) -> Tensor:
     """`max_unpool1d` for volumes.
 
-    Shapes: x and indices (N, C, D, H, W) or (C, D, H, W). Rules, gradient, errors: as there. Source: torch.nn.functional.max_unpool3d.
+    Shapes: x and indices (N, C, D, H, W) or (C, D, H, W). Rules, gradient, errors: as there.
+    Source: torch.nn.functional.max_unpool3d.
 
     Example:
         >>> import pydl
