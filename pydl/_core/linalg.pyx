@@ -265,7 +265,10 @@ cdef TensorBase linear(TensorBase x, TensorBase w, TensorBase b):
          cnp.PyArray_DATA(bias.a) if bias is not None else NULL, 0, 0, 0)
     if grad_enabled() and (requires_grad(x) or requires_grad(w) or (b is not None and requires_grad(b))):
         node = LinearNode.__new__(LinearNode)
-        node.set_edges((x, w, b))
+        node.e0 = edge_of(x)
+        node.e1 = edge_of(w)
+        if b is not None:
+            node.more = (edge_of(b),)
         node.x = x if requires_grad(w) else None
         node.w = w if requires_grad(x) else None
         node.version_x = x.s.version

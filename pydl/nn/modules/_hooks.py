@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pydl._core.calling import ForwardCaller, set_hooks_of_all
 from pydl.autograd import Function
 from pydl.autograd.graph import RemovableHandle
 from pydl.nn.modules._registry import HookTable
@@ -37,9 +38,10 @@ class GlobalHooks:
 
 
 EVERY = GlobalHooks()
+set_hooks_of_all(EVERY)
 
 
-class HookMixin:
+class HookMixin(ForwardCaller):
     """The part of `Module` that knows hooks."""
 
     forward: Callable[..., Any]
@@ -87,11 +89,6 @@ class HookMixin:
         It may return other gradients in the place of `grad_input`; entries for non-tensor arguments are None.
         """
         return add_hook(self._backward_hooks, hook, prepend)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooked or EVERY._hooked:
-            return self._call_hooked(args, kwargs)
-        return self.forward(*args, **kwargs)
 
     def _call_hooked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         backward = self._backward_hooks or self._backward_pre_hooks or EVERY.backward or EVERY.backward_pre
