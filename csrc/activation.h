@@ -187,7 +187,7 @@ INLINE vreal f_gelu_tanh_bwd(vreal dy, vreal x, const vreal *p) {
 INLINE vreal f_softsign(vreal x, const vreal *p) { return (void)p, x / (1 + vabs(x)); }
 INLINE vreal f_softsign_bwd(vreal dy, vreal x, const vreal *p) {
     const vreal d = 1 / (1 + vabs(x));
-    return (void)p, dy * (d * d);
+    return (void)p, dy * (d * d + (x - x)); /* NaN where y is */
 }
 /* Near 0 the series of tanh without its first term. */
 INLINE vreal f_tanhshrink(vreal x, const vreal *p) {
