@@ -2,6 +2,7 @@
 """The order of turns: every library in a process of its own, A B C A B C …, medians of turns and of their ratios."""
 
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,10 +21,7 @@ MACHINE = Peer("machine", "machine", "the machine's own limits")
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure: turns per row, seconds per turn, and seconds of rest between turns.
-
-    The rest lets the threads of the library before stop spinning, so that they do not slow the one that comes next.
-    """
+    """How long to measure: turns per row, seconds per turn, and seconds of rest between turns."""
 
     turns: int
     seconds: float
@@ -34,7 +32,11 @@ FULL, QUICK = Plan(11, 0.03, 0.03), Plan(2, 0.003, 0.002)
 
 
 class Worker:
-    """A running worker process and the conversation with it."""
+    """A running worker process and the conversation with it.
+
+    It stands still (SIGSTOP) while others have their turn: OpenMP threads spin for up to 200 ms after their work, and
+    slowed the two-thread rows of the library that came next up to 30 times.
+    """
 
     def __init__(self, peer: Peer, threads: int, folder: Path):
         self.peer, self.threads = peer, threads
@@ -50,6 +52,11 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env, cwd=folder
         )
         self.about = self._answer()
+        self._stand_still(True)
+
+    def _stand_still(self, still: bool) -> None:
+        if self.process is not None and hasattr(signal, "SIGSTOP"):
+            self.process.send_signal(signal.SIGSTOP if still else signal.SIGCONT)
 
     def _answer(self) -> dict[str, Any]:
         assert self.process is not None and self.process.stdout is not None
@@ -63,16 +70,20 @@ class Worker:
     def ask(self, row: Row, **request: Any) -> dict[str, Any]:
         """Send a request about `row` and wait for the answer."""
         assert self.process is not None and self.process.stdin is not None
+        self._stand_still(False)
         try:
             print(json.dumps({"row": row.name, **request}), file=self.process.stdin, flush=True)
+            return self._answer()
         except BrokenPipeError:
             return {"failed": "process has ended"}
-        return self._answer()
+        finally:
+            self._stand_still(True)
 
     def close(self) -> None:
         """End the process by ending its input."""
         if self.process is None:
             return
+        self._stand_still(False)
         self.process.communicate()
         self.log.close()
 
