@@ -15,6 +15,10 @@ enum { SUM_BLOCK = 128 }; /* terms between two additions to the total */
 
 INLINE void copy_row(const real *x, real *y, ptrdiff_t n) {
     ptrdiff_t i = 0;
+    if (n < 4) { /* a partial load and store take longer */
+        for (; i < n; i++) y[i] = x[i];
+        return;
+    }
     for (; i + 4 * LANES <= n; i += 4 * LANES) {
         const vreal a = vload(x + i), b = vload(x + i + LANES), c = vload(x + i + 2 * LANES), d = vload(x + i + 3 * LANES);
         vstore(y + i, a);
@@ -25,25 +29,22 @@ INLINE void copy_row(const real *x, real *y, ptrdiff_t n) {
     for (; i < n; i += LANES) vstore_upto(y + i, vload_upto(x + i, n - i), n - i);
 }
 
-/* Indices that rise by one are one run. */
-static void gather_copy(const void *x_, ptrdiff_t ldx, const int64_t *index, ptrdiff_t m, ptrdiff_t n, const void *fill_, void *y_,
-                        ptrdiff_t ldy) {
-    const real *x = x_, *fill_at = fill_;
+INLINE void fill_row(const real *value, real *y, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++) y[i] = *value;
+}
+
+static void gather_copy(const void *x_, ptrdiff_t ldx, const int64_t *index, const int64_t *run, ptrdiff_t m, ptrdiff_t n,
+                        const void *fill_, void *y_, ptrdiff_t ldy) {
+    const real *x = x_, *value = fill_;
     real *y = y_;
-    const int joined = ldx == n && ldy == n;
-    for (ptrdiff_t i = 0; i < m;) {
-        if (index[i] < 0) {
-            for (ptrdiff_t k = 0; k < n; k++) y[i * ldy + k] = *fill_at;
-            i++;
-            continue;
-        }
-        ptrdiff_t end = i + 1;
-        if (joined)
-            while (end < m && index[end] == index[end - 1] + 1) end++;
-        const real *from = x + index[i] * ldx;
-        if (n == 1 && end == i + 1) y[i * ldy] = *from;
-        else copy_row(from, y + i * ldy, (end - i) * n);
-        i = end;
+    if (n == 1 && !run) {
+        for (ptrdiff_t i = 0; i < m; i++) y[i * ldy] = index[i] < 0 ? *value : x[index[i] * ldx];
+        return;
+    }
+    for (ptrdiff_t i = 0, rows; i < m; i += rows) {
+        rows = run ? (run[i] < m - i ? run[i] : m - i) : 1;
+        if (index[i] < 0) fill_row(value, y + i * ldy, rows * n);
+        else copy_row(x + index[i] * ldx, y + i * ldy, rows * n);
     }
 }
 

@@ -10,8 +10,10 @@
 
 typedef struct pydl_gather {
     /* y[i·ldy + k] = x[index[i]·ldx + k], or *fill where index[i] < 0, for i < m, k < n; moves elements, computes none. fill is one
-       element, read only where an index is negative. y overlaps nothing */
-    void (*copy)(const void *x, ptrdiff_t ldx, const int64_t *index, ptrdiff_t m, ptrdiff_t n, const void *fill, void *y, ptrdiff_t ldy);
+       element, read only where an index is negative. y overlaps nothing. run, NULL unless ldx = ldy = n: the run[i] >= 1 indices from
+       i on rise by one, or are all negative, and are copied at once (past m it may go on) */
+    void (*copy)(const void *x, ptrdiff_t ldx, const int64_t *index, const int64_t *run, ptrdiff_t m, ptrdiff_t n, const void *fill,
+                 void *y, ptrdiff_t ldy);
     /* y[i·ldy + k] = Σ_t weight[t]·x[index[t]·ldx + k] over start[i] <= t < start[i + 1], for i < m, k < n; weight NULL: ones; an empty
        sum is 0. Added in the order of t, in blocks, so that the error of a long sum stays small. y overlaps nothing */
     void (*combine)(const void *x, ptrdiff_t ldx, const int64_t *start, const int64_t *index, const void *weight, ptrdiff_t m,

@@ -28,13 +28,25 @@ def indices(rng: np.random.Generator, m: int, outside: bool) -> Array:
     return index
 
 
+def runs_of(index: Array) -> Array:
+    """How many indices from each on rise by one or are negative."""
+    runs = np.ones(index.size, np.int64)
+    for i in range(index.size - 2, -1, -1):
+        if index[i + 1] == (index[i] + 1 if index[i] >= 0 else -1):
+            runs[i] += runs[i + 1]
+    return runs
+
+
 def copy_call(rng: np.random.Generator, m: int, n: int, gap: int, outside: bool, dtype: Any) -> Call:
+    """With a gap between the rows each is copied by itself, without one in runs."""
     x, index, fill = table(rng, n, n + gap, dtype), indices(rng, m, outside), np.array([7.5], dtype)
     y = Out(np.zeros((m - 1) * (n + gap) + n if m else 0, dtype))
-    return Call("gather.copy", (x, n + gap, index, m, n, fill, y, n + gap))
+    return Call("gather.copy", (x, n + gap, index, None if gap else runs_of(index), m, n, fill, y, n + gap))
 
 
-def copy_rows(x: Array, ldx: int, index: Array, m: int, n: int, fill: Array, y: Out, ldy: int) -> Array:
+def copy_rows(
+    x: Array, ldx: int, index: Array, runs: Array | None, m: int, n: int, fill: Array, y: Out, ldy: int
+) -> Array:
     result = y.start.copy()
     for i, row in enumerate(index[:m]):
         result[i * ldy : i * ldy + n] = x[row * ldx : row * ldx + n] if row >= 0 else fill[0]

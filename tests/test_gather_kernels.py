@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.kernel_calls import EACH, EACH_IDS, Call, Out, lanes
-from tests.kernel_calls_gather import ROWS, combine_call, combine_rows, copy_call, copy_rows
+from tests.kernel_calls_gather import ROWS, combine_call, combine_rows, copy_call, copy_rows, runs_of
 
 each = pytest.mark.parametrize(("isa", "dtype"), EACH, ids=EACH_IDS)
 
@@ -34,9 +34,11 @@ def test_copy_keeps_every_bit(isa: str, dtype: Any) -> None:
     for n in (1, 2, 3, 37):
         index = np.array([2, -1, 0, 1])
         fill = np.array([-7], kind).view(dtype)
-        (y,) = Call("gather.copy", (bits.view(dtype), n, index, 4, n, fill, Out(np.zeros(4 * n, dtype)), n)).run(isa, dtype)
         rows = bits[: 3 * n].reshape(3, n)
-        np.testing.assert_array_equal(y.view(kind).reshape(4, n), [rows[2], np.full(n, -7), rows[0], rows[1]])
+        for runs in (None, runs_of(index)):
+            args = (bits.view(dtype), n, index, runs, 4, n, fill, Out(np.zeros(4 * n, dtype)), n)
+            (y,) = Call("gather.copy", args).run(isa, dtype)
+            np.testing.assert_array_equal(y.view(kind).reshape(4, n), [rows[2], np.full(n, -7), rows[0], rows[1]])
 
 
 @each
@@ -71,14 +73,14 @@ def test_an_element_has_the_same_bits_alone_and_in_a_row(isa: str, dtype: Any) -
 
 @each
 def test_long_sums_stay_accurate(isa: str, dtype: Any) -> None:
-    """One million terms of 0.1: the error of a plain chain would be a thousand times larger in float32."""
+    """One million terms of 0.1: 6e-5 off in float32, where a plain chain is off by 1e-2."""
     n = 1_000_000
     x, start = np.full(ROWS, 0.1, dtype), np.array([0, n])
     for wide in (1, 3):
         args = (x, 1, start, np.zeros(n, np.int64), None, 1, wide, Out(np.zeros(wide, dtype)), wide)
         (y,) = Call("gather.combine", args).run(isa, dtype)
         exact = float(x[0]) * n
-        assert abs(float(y[0]) - exact) <= 1e-3 * exact * (1 if dtype is np.float32 else 1e-9)
+        assert abs(float(y[0]) - exact) <= exact * (1e-4 if dtype is np.float32 else 1e-12)
 
 
 @each

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Elements moved or summed along the axes of an image, by tables: padding, resampling, shuffles, unfolding. Nothing is recorded.
+"""Elements moved or summed along the axes of a tensor, by tables: padding and resampling. Nothing is recorded.
 
 Channels-last memory in, channels-last memory out; anything else is read and written in C order. What one thread takes at a time
 depends on the shapes alone, and every element is computed by one kernel call: the bits do not depend on the threads.
 """
 
 from cython.parallel cimport prange
+from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
 import numpy as np
@@ -20,17 +21,18 @@ cnp.import_array()
 
 cdef enum:
     CHUNK = 8192           # elements that one thread takes at a time, in whole rows
+    SHORT_RUN = 12         # elements; shorter runs of rows are not worth a copy of their own
 
 cdef double NS_PER_COPY = 0.5
 cdef double NS_PER_TERM = 0.4
 
 
-cdef ptrdiff_t line_offset(const Lines* p, ptrdiff_t line) noexcept nogil:
-    """In elements; -1 for a line outside of x."""
-    cdef ptrdiff_t offset = 0, c, i
-    for i in range(p.n_outer - 1, -1, -1):
-        c = line % p.sizes[i]
-        line = line // p.sizes[i]
+cdef ptrdiff_t line_offset(const Lines* p, const ptrdiff_t* at) noexcept nogil:
+    """Of the line at these coordinates, in elements; -1 for one outside of x."""
+    cdef ptrdiff_t offset = 0, c
+    cdef int i
+    for i in range(p.n_outer):
+        c = at[i]
         if p.tables[i] != NULL:
             c = p.tables[i][c]
             if c < 0:
@@ -39,48 +41,91 @@ cdef ptrdiff_t line_offset(const Lines* p, ptrdiff_t line) noexcept nogil:
     return offset
 
 
-cdef void run_part(const Lines* p, ptrdiff_t unit) noexcept nogil:
-    cdef ptrdiff_t line = unit // p.parts, first = (unit % p.parts) * p.rows_in_part
-    cdef ptrdiff_t m = min(p.rows_in_part, p.m - first), offset = line_offset(p, line)
+cdef void run_part(const Lines* p, ptrdiff_t line, ptrdiff_t first, ptrdiff_t offset) noexcept nogil:
+    """Rows of a line from `first` on, at most rows_in_part."""
+    cdef ptrdiff_t m = min(p.rows_in_part, p.m - first)
     cdef const char* x = p.x + max(offset, <ptrdiff_t>0) * p.itemsize
     cdef char* y = p.y + (line * p.m + first) * p.n * p.itemsize
     if p.start != NULL:
         p.k.combine(x, p.ldx, p.start + first, p.index, p.weight, m, p.n, y, p.n)
+    elif offset < 0:
+        p.k.copy(x, p.n, p.outside, p.outside_runs, m, p.n, p.fill, y, p.n)
     else:
-        p.k.copy(x, p.ldx, (p.outside if offset < 0 else p.index) + first, m, p.n, p.fill, y, p.n)
+        p.k.copy(x, p.ldx, p.index + first, p.runs + first if p.runs != NULL else NULL, m, p.n, p.fill, y, p.n)
+
+
+cdef void run_task(const Lines* p, ptrdiff_t unit, ptrdiff_t end) noexcept nogil:
+    """Units [unit, end) of all parts of all lines."""
+    cdef ptrdiff_t at[MAX_AXES]
+    cdef ptrdiff_t line = unit // p.parts, part = unit % p.parts, rest = line
+    cdef int i
+    for i in range(p.n_outer - 1, -1, -1):
+        at[i] = rest % p.sizes[i]
+        rest = rest // p.sizes[i]
+    while unit < end:
+        run_part(p, line, part * p.rows_in_part, line_offset(p, at))
+        unit = unit + 1
+        part = part + 1
+        if part == p.parts:
+            part = 0
+            line = line + 1
+            i = p.n_outer - 1
+            while i >= 0:                         # the next line: count up like an odometer
+                at[i] = at[i] + 1
+                if at[i] < p.sizes[i]:
+                    break
+                at[i] = 0
+                i = i - 1
 
 
 cdef void run_units(const Lines* p, ptrdiff_t n_units, ptrdiff_t per_task, int threads) noexcept nogil:
-    cdef ptrdiff_t i, u
+    cdef ptrdiff_t i, n_tasks = (n_units + per_task - 1) // per_task
     if p.start != NULL:                           # sums differ in length
-        for i in prange((n_units + per_task - 1) // per_task, num_threads=threads, schedule="dynamic"):
-            for u in range(i * per_task, min(n_units, (i + 1) * per_task)):
-                run_part(p, u)
+        for i in prange(n_tasks, num_threads=threads, schedule="dynamic"):
+            run_task(p, i * per_task, min(n_units, (i + 1) * per_task))
     else:
-        for i in prange((n_units + per_task - 1) // per_task, num_threads=threads, schedule="static"):
-            for u in range(i * per_task, min(n_units, (i + 1) * per_task)):
-                run_part(p, u)
+        for i in prange(n_tasks, num_threads=threads, schedule="static"):
+            run_task(p, i * per_task, min(n_units, (i + 1) * per_task))
+
+
+cdef ptrdiff_t find_runs(const int64_t* index, ptrdiff_t m, int64_t* runs) noexcept nogil:
+    """runs[i]: how many indices from i on rise by one, or are negative; returns how many such runs there are."""
+    cdef ptrdiff_t i, n_runs = 0
+    for i in range(m - 1, -1, -1):
+        runs[i] = 1
+        if i + 1 < m and ((index[i] < 0 and index[i + 1] < 0) or (index[i] >= 0 and index[i + 1] == index[i] + 1)):
+            runs[i] = runs[i + 1] + 1
+        else:
+            n_runs += 1
+    return n_runs
+
+
+cdef void prepare_copies(Lines* p, int64_t* room) noexcept nogil:
+    """Runs of the index and a line outside of x, in 3 m numbers of room."""
+    cdef ptrdiff_t i
+    for i in range(p.m):
+        room[p.m + i] = -1
+        room[2 * p.m + i] = p.m - i
+    p.outside, p.outside_runs = room + p.m, room + 2 * p.m
+    if p.ldx == p.n and find_runs(p.index, p.m, room) * SHORT_RUN <= p.m * p.n:
+        p.runs = room
 
 
 cdef int run_lines(Lines* p, double ns_per_element) except -1:
     """Cuts, threads, runs; y must have elements."""
-    cdef ptrdiff_t i, n_units, per_task
+    cdef ptrdiff_t n_units, per_task
+    cdef size_t n_bytes = 3 * p.m * sizeof(int64_t)
     cdef double work = <double>p.n_lines * <double>p.m * <double>p.n * ns_per_element + 10.0 * p.n_lines
     cdef int threads
     cdef int64_t start
-    cdef int64_t* outside = NULL
-    cdef bint tabled = False
+    cdef int64_t* room = NULL
     p.rows_in_part = min(p.m, max(<ptrdiff_t>1, CHUNK // p.n))
     p.parts = (p.m + p.rows_in_part - 1) // p.rows_in_part
     n_units = p.n_lines * p.parts
     per_task = max(<ptrdiff_t>1, CHUNK // (p.rows_in_part * p.n))
-    for i in range(p.n_outer):
-        tabled = tabled or p.tables[i] != NULL
-    if tabled:
-        outside = <int64_t*>scratch(p.m * sizeof(int64_t))
-        for i in range(p.m):
-            outside[i] = -1
-        p.outside = outside
+    if p.start == NULL and (p.n_outer > 0 or p.n < SHORT_RUN):
+        room = <int64_t*>scratch(n_bytes)
+        prepare_copies(p, room)
     start = tick()
     if work < RELEASE_GIL_NS:
         run_units(p, n_units, per_task, 1)
@@ -91,8 +136,8 @@ cdef int run_lines(Lines* p, double ns_per_element) except -1:
             run_units(p, n_units, per_task, threads)
         leave_kernel()
     tock(start)
-    if outside != NULL:
-        scratch_free(outside, p.m * sizeof(int64_t))
+    if room != NULL:
+        scratch_free(room, n_bytes)
     return 0
 
 
@@ -137,7 +182,7 @@ cdef int start_lines(Lines* p, TensorBase x, str name) except -1:
     p.x = cnp.PyArray_BYTES(x.a)
     p.itemsize = itemsize
     p.n_outer = 0
-    p.index = p.outside = p.start = NULL
+    p.index = p.outside = p.outside_runs = p.runs = p.start = NULL
     p.fill = p.weight = NULL
     return 0
 
@@ -201,107 +246,6 @@ def gather_axes(TensorBase x not None, dict tables not None, object value) -> Te
     return y
 
 
-cdef bint leading(TensorBase x, cnp.npy_intp* shape, ptrdiff_t* n) noexcept:
-    """Shape and product of the dimensions in front of (C, H, W); whether memory in channels-last order stays so."""
-    cdef int d, ndim = cnp.PyArray_NDIM(x.a)
-    n[0] = 1
-    for d in range(ndim - 3):
-        shape[d] = cnp.PyArray_DIMS(x.a)[d]
-        n[0] *= shape[d]
-    return ndim == 4 and keeps_channels_last(x)
-
-
-def pixel_shuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
-    """y[n, c, h·r + i, w·r + j] = x[n, (c·r + i)·r + j, h, w] of a (…, C·r², H, W) tensor."""
-    cdef cnp.npy_intp shape[MAX_AXES]
-    cdef ptrdiff_t n, c, h, w
-    cdef int ndim = cnp.PyArray_NDIM(x.a)
-    cdef bint last = leading(x, shape, &n)
-    cdef TensorBase src = x if last else contiguous_memory(x), y
-    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a) + ndim - 3
-    cdef Lines p
-    c, h, w = s[0] // (r * r), s[1], s[2]
-    shape[ndim - 3], shape[ndim - 2], shape[ndim - 1] = c, h * r, w * r
-    start_lines(&p, src, "pixel_shuffle")
-    y = result(x, last, ndim, shape)
-    if cnp.PyArray_SIZE(y.a) == 0:
-        return y
-    if last:                                      # a line of y is one row: w, j, c
-        add_outer(&p, n * h, w * c * r * r, NULL)
-        add_outer(&p, r, r, NULL)
-        index = rows_of(((w, c * r * r), (r, 1), (c, r * r)))
-    else:
-        add_outer(&p, n * c, r * r * h * w, NULL)
-        add_outer(&p, h, w, NULL)
-        add_outer(&p, r, r * h * w, NULL)
-        index = rows_of(((w, 1), (r, h * w)))
-    return copy_elements(&p, y, index)
-
-
-def pixel_unshuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
-    """y[n, (c·r + i)·r + j, h, w] = x[n, c, h·r + i, w·r + j] of a (…, C, H·r, W·r) tensor."""
-    cdef cnp.npy_intp shape[MAX_AXES]
-    cdef ptrdiff_t n, c, h, w
-    cdef int ndim = cnp.PyArray_NDIM(x.a)
-    cdef bint last = leading(x, shape, &n)
-    cdef TensorBase src = x if last else contiguous_memory(x), y
-    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a) + ndim - 3
-    cdef Lines p
-    c, h, w = s[0], s[1] // r, s[2] // r
-    shape[ndim - 3], shape[ndim - 2], shape[ndim - 1] = c * r * r, h, w
-    start_lines(&p, src, "pixel_unshuffle")
-    y = result(x, last, ndim, shape)
-    if cnp.PyArray_SIZE(y.a) == 0:
-        return y
-    if last:                                      # a line of y is one row: w, c, i, j
-        add_outer(&p, n * h, r * s[2] * c, NULL)
-        index = rows_of(((w, r * c), (c, 1), (r, s[2] * c), (r, c)))
-    else:
-        add_outer(&p, n * c, s[1] * s[2], NULL)
-        add_outer(&p, r, s[2], NULL)
-        add_outer(&p, r, 1, NULL)
-        add_outer(&p, h, r * s[2], NULL)
-        index = rows_of(((w, r),))
-    return copy_elements(&p, y, index)
-
-
-def unfold_windows(TensorBase x not None, tuple kernel not None, tuple dilation not None, tuple stride not None) -> TensorBase:
-    """y[n, (c·R + i)·S + j, p·Q + q] = x[n, c, p·s0 + i·d0, q·s1 + j·d1] of a (N, C, H, W) tensor; windows lie inside."""
-    cdef TensorBase src = contiguous_memory(x), y
-    cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a)
-    cdef ptrdiff_t kh = kernel[0], kw = kernel[1], dh = dilation[0], dw = dilation[1], sh = stride[0], sw = stride[1]
-    cdef ptrdiff_t oh = (s[2] - dh * (kh - 1) - 1) // sh + 1, ow = (s[3] - dw * (kw - 1) - 1) // sw + 1
-    cdef cnp.npy_intp shape[3]
-    cdef Lines p
-    shape[0], shape[1], shape[2] = s[0], s[1] * kh * kw, oh * ow
-    start_lines(&p, src, "unfold")
-    y = new(3, shape, cnp.PyArray_TYPE(x.a))
-    if cnp.PyArray_SIZE(y.a) == 0:
-        return y
-    add_outer(&p, s[0] * s[1], s[2] * s[3], NULL)
-    add_outer(&p, kh, dh * s[3], NULL)
-    add_outer(&p, kw, dw, NULL)
-    add_outer(&p, oh, sh * s[3], NULL)
-    return copy_elements(&p, y, rows_of(((ow, sw),)))
-
-
-cdef cnp.ndarray rows_of(tuple axes):
-    """The offsets of the elements of a line of several axes (size, stride), the last one innermost."""
-    offsets = np.zeros(1, np.int64)
-    for size, stride in axes:
-        offsets = (offsets[:, None] + np.arange(size) * stride).reshape(-1)
-    return offsets
-
-
-cdef TensorBase copy_elements(Lines* p, TensorBase y, cnp.ndarray index):
-    """Single elements of every line."""
-    p.index = <const int64_t*>cnp.PyArray_DATA(index)
-    p.m, p.n, p.ldx, p.n_lines = cnp.PyArray_SIZE(index), 1, 1, product(p.sizes, p.n_outer)
-    p.y = cnp.PyArray_BYTES(y.a)
-    run_lines(p, NS_PER_COPY)
-    return y
-
-
 # --- sums ---------------------------------------------------------------------------------------------------------
 
 cdef int sums_of(Lines* p, TensorBase x, tuple sums, ptrdiff_t size, str name) except -1:
@@ -355,39 +299,4 @@ def combine_axis(TensorBase x not None, int dim, tuple sums not None) -> TensorB
     add_outer(&p, p.n_lines, cnp.PyArray_DIMS(x.a)[dim] * p.n, NULL)
     p.y = cnp.PyArray_BYTES(y.a)
     run_lines(&p, NS_PER_TERM * (1 + <double>terms / p.m))
-    return y
-
-
-def fold_windows(TensorBase x not None, tuple kernel not None, tuple blocks not None, tuple size not None, tuple rows not None,
-                 tuple columns not None) -> TensorBase:
-    """The adjoint of unfold_windows: (N, C·R·S, P·Q) to (N, C, H, W), every element added where it came from.
-
-    kernel (R, S), blocks (P, Q), size (H, W). columns: (start, index, None) into S·P·Q elements j·P·Q + q for each w;
-    rows: into R·P rows for each h. Sums run over w first, then over h."""
-    cdef TensorBase src = contiguous_memory(x), part, y
-    cdef ptrdiff_t kh = kernel[0], kw = kernel[1], oh = blocks[0], ow = blocks[1]
-    cdef cnp.npy_intp n = cnp.PyArray_DIMS(x.a)[0], c = cnp.PyArray_DIMS(x.a)[1] // (kh * kw)
-    cdef cnp.npy_intp shape[4]
-    cdef Lines p
-    if not is_float(x):
-        raise TypeError(f"fold: compiled for float32 and float64 only, not {x.a.dtype}")
-    start_lines(&p, src, "fold")
-    shape[0], shape[1], shape[2], shape[3] = n * c * kh, 1, oh, size[1]
-    part = new(4, shape, cnp.PyArray_TYPE(x.a))
-    shape[0], shape[1], shape[2] = n, c, size[0]
-    y = new(4, shape, cnp.PyArray_TYPE(x.a))
-    sums_of(&p, x, columns, kw * oh * ow, "fold")
-    if cnp.PyArray_SIZE(part.a) and cnp.PyArray_SIZE(y.a):
-        add_outer(&p, n * c * kh, kw * oh * ow, NULL)
-        add_outer(&p, oh, ow, NULL)
-        p.n_lines, p.n, p.ldx = n * c * kh * oh, 1, 1
-        p.y = cnp.PyArray_BYTES(part.a)
-        run_lines(&p, NS_PER_TERM * (1 + <double>len(columns[1]) / p.m))
-    start_lines(&p, part, "fold")
-    sums_of(&p, x, rows, kh * oh, "fold")
-    if cnp.PyArray_SIZE(y.a):
-        add_outer(&p, n * c, kh * oh * shape[3], NULL)
-        p.n_lines, p.n, p.ldx = n * c, shape[3], shape[3]
-        p.y = cnp.PyArray_BYTES(y.a)
-        run_lines(&p, NS_PER_TERM * (1 + <double>len(rows[1]) / p.m))
     return y

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import resample as kernels
+from pydl._core import resample, windows
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import float_arg
@@ -99,8 +99,8 @@ class im2col:
         kernel, dilation, padding, stride = window
         ctx.window, ctx.size = window, tuple(x.shape)[2:]
         tables = {d + 2: _border(x.shape[d + 2], p) for d, p in enumerate(padding) if p}
-        inner = kernels.gather_axes(x, tables, 0) if tables else x
-        return kernels.unfold_windows(inner, kernel, dilation, stride)
+        inner = resample.gather_axes(x, tables, 0) if tables else x
+        return windows.unfold_windows(inner, kernel, dilation, stride)
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         kernel, dilation, padding, stride = ctx.window
@@ -151,7 +151,7 @@ class col2im:
             _scatter(n, pitch, count, k, d, p, s)
             for n, pitch, count, k, d, p, s in zip(size, (blocks[0], prod(blocks)), blocks, *window, strict=True)
         )
-        return kernels.fold_windows(x, window[0], blocks, size, rows, columns)
+        return windows.fold_windows(x, window[0], blocks, size, rows, columns)
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return im2col(dy, *ctx.window)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from operator import index as as_int
 from typing import Any
 
-from pydl._core import resample as kernels
+from pydl._core import windows
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import tensor_arg
@@ -64,7 +64,7 @@ class pixel_shuffle:
 
     def forward(ctx: Any, x: Tensor, r: int) -> Tensor:
         ctx.r = r
-        return moved(lambda t: kernels.pixel_shuffle(t, r), x)
+        return moved(lambda t: windows.pixel_shuffle(t, r), x)
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return pixel_unshuffle(dy, ctx.r)
@@ -93,7 +93,7 @@ class pixel_unshuffle:
 
     def forward(ctx: Any, x: Tensor, r: int) -> Tensor:
         ctx.r = r
-        return moved(lambda t: kernels.pixel_unshuffle(t, r), x)
+        return moved(lambda t: windows.pixel_unshuffle(t, r), x)
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return pixel_shuffle(dy, ctx.r)
