@@ -126,7 +126,7 @@ class convolution:
 
 
 def _add_bias(y: Tensor, b: Tensor) -> Tensor:
-    """y += b by channels, in place: whole rows of the image, since adding K numbers at a time took 2 to 30 × as long."""
+    """y += b by channels, in place: by whole rows, since K numbers at a time took 2 to 30 × as long."""
     n, k, width = y.ndim - 2, b.shape[0], y.shape[-1]
     row = contiguous(expand(view(b, (1,) * (n + 1) + (k,)), (1,) * n + (width, k)))
     sum_: Tensor = add_(y, permute(row, (0, n + 1, *range(1, n + 1))))
