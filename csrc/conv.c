@@ -10,6 +10,7 @@ const pydl_conv PYDL_OWN(pydl_conv) = {
     .pack = conv_pack,
     .unpack = conv_unpack,
     .gather = conv_gather,
+    .pack_pixels = conv_pack_pixels,
     .scatter = conv_scatter,
     .repeat = conv_repeat,
     .fold = conv_fold,

@@ -1,88 +1,175 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Convolution of each channel by itself, vectors over channels. Taps outside of the input multiply zeros, as padding would. */
+/* Convolution of each channel by itself, vectors over channels. Taps outside of the input multiply zeros, as padding would.
+ *
+ * Outputs whose taps all lie inside of the line go several at a time, without a question: a weight loaded serves all of them.
+ */
 #ifndef PYDL_CONV_DEPTHWISE_H
 #define PYDL_CONV_DEPTHWISE_H
 
 #include "conv.h"
 
-enum { DEPTHWISE_PIXELS = 4 }; /* outputs at once: each weight is then loaded once for four products */
+/* The outputs [lo, hi) of a line whose taps s0 … s0 + ns − 1 all lie inside of the input. */
+typedef struct {
+    ptrdiff_t lo, hi;
+} conv_range;
 
-/* m ≤ DEPTHWISE_PIXELS outputs from w0 on, n channels (a vector at most); `masked` and m are constants. */
-INLINE void depthwise_tile(const int m, const int masked, const pydl_correlation *g, const real *x, const real *w, const real *bias,
-                           ptrdiff_t row, ptrdiff_t w0, ptrdiff_t n, real *y) {
-    vreal acc[DEPTHWISE_PIXELS];
-#pragma GCC unroll 4
+INLINE conv_range conv_inside(const pydl_correlation *g, ptrdiff_t s0, ptrdiff_t ns) {
+    const ptrdiff_t step = g->step[2], before = -(g->first[2] + s0 * g->apart[2]);
+    const ptrdiff_t room = g->in[2] - 1 - (g->first[2] + (s0 + ns - 1) * g->apart[2]); /* last input that output 0 leaves */
+    conv_range r = {before > 0 ? (before + step - 1) / step : 0, room < 0 ? 0 : room / step + 1};
+    r.lo = conv_clip(r.lo, 0, g->out[2]);
+    r.hi = conv_clip(r.hi, r.lo, g->out[2]);
+    return r;
+}
+
+INLINE vreal conv_load(const int masked, const real *p, ptrdiff_t n) { return masked ? vload_n(p, n) : vload(p); }
+
+/* m outputs from w0 on of one vector of channels (n of them where `masked`); inside: no tap of them leaves the line. */
+INLINE void depthwise_tile(const int m, const int masked, const int inside, const pydl_correlation *g, conv_origin o, const real *w,
+                           const real *bias, ptrdiff_t w0, ptrdiff_t n, real *y) {
+    vreal acc[8];
+    const ptrdiff_t hop = g->step[2] * g->pixel, at = w0 * g->step[2] + g->first[2], out = g->every[2] * g->channels;
+#pragma GCC unroll 8
     for (int i = 0; i < m; i++) acc[i] = (vreal){0};
-    const ptrdiff_t last = (w0 + m - 1) * g->step[2] + g->first[2];
-    for (ptrdiff_t tap = 0; tap < g->taps[0] * g->taps[1]; tap++) {
-        const real *line = conv_line(g, x, row, tap);
-        for (ptrdiff_t s = 0; s < g->taps[2]; s++, w += g->channels) {
-            const vreal weight = masked ? vload_n(w, n) : vload(w);
-            const ptrdiff_t at = w0 * g->step[2] + g->first[2] + s * g->apart[2];
-            const int inside = line && at >= 0 && last + s * g->apart[2] < g->in[2];
-#pragma GCC unroll 4
-            for (int i = 0; i < m; i++) {
-                const ptrdiff_t p = at + i * g->step[2];
-                vreal v = {0};
-                if (inside || (line && p >= 0 && p < g->in[2])) v = masked ? vload_n(line + p * g->pixel, n) : vload(line + p * g->pixel);
-                acc[i] = vfma(v, weight, acc[i]);
+    for (ptrdiff_t t = 0; t < g->taps[0]; t++)
+        for (ptrdiff_t r = 0; r < g->taps[1]; r++) {
+            const real *line = conv_line_of(g, o, t, r);
+            for (ptrdiff_t s = 0; s < g->taps[2]; s++, w += g->channels) {
+                const vreal weight = conv_load(masked, w, n);
+                const ptrdiff_t p = at + s * g->apart[2];
+                if (line && (inside || (p >= 0 && p < g->in[2]))) {
+                    const real *x = line + p * g->pixel;
+#pragma GCC unroll 8
+                    for (int i = 0; i < m; i++) acc[i] = vfma(conv_load(masked, x + i * hop, n), weight, acc[i]);
+                } else {
+#pragma GCC unroll 8
+                    for (int i = 0; i < m; i++) acc[i] = vfma((vreal){0}, weight, acc[i]);
+                }
             }
         }
-    }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < m; i++) {
-        if (bias) acc[i] += masked ? vload_n(bias, n) : vload(bias);
-        if (masked) vstore_n(y + i * g->every[2] * g->channels, acc[i], n);
-        else vstore(y + i * g->every[2] * g->channels, acc[i]);
+        if (bias) acc[i] += conv_load(masked, bias, n);
+        if (masked) vstore_n(y + i * out, acc[i], n);
+        else vstore(y + i * out, acc[i]);
     }
 }
 
-static void depthwise_row(const pydl_correlation *g, const real *x, const real *w, const real *bias, ptrdiff_t row, real *y) {
-    const ptrdiff_t step = g->every[2] * g->channels;
-    for (ptrdiff_t c = 0; c < g->channels; c += LANES) {
-        const ptrdiff_t n = g->channels - c;
-        const real *b = bias ? bias + c : NULL;
-        ptrdiff_t i = 0;
-        for (; n >= LANES && i + DEPTHWISE_PIXELS <= g->out[2]; i += DEPTHWISE_PIXELS)
-            depthwise_tile(DEPTHWISE_PIXELS, 0, g, x + c, w + c, b, row, i, LANES, y + i * step + c);
-        for (; n >= LANES && i < g->out[2]; i++) depthwise_tile(1, 0, g, x + c, w + c, b, row, i, LANES, y + i * step + c);
-        for (; i < g->out[2]; i++) depthwise_tile(1, 1, g, x + c, w + c, b, row, i, n, y + i * step + c);
+#define DEPTHWISE_TILE(m) \
+    static __attribute__((noinline)) void depthwise_##m(const pydl_correlation *g, conv_origin o, const real *w, const real *bias, \
+                                                        ptrdiff_t w0, real *y) { \
+        depthwise_tile(m, 0, 1, g, o, w, bias, w0, LANES, y); \
+    }
+DEPTHWISE_TILE(1)
+DEPTHWISE_TILE(4)
+DEPTHWISE_TILE(8)
+
+static void depthwise_border(const pydl_correlation *g, conv_origin o, const real *w, const real *bias, ptrdiff_t w0, ptrdiff_t n, real *y) {
+    if (n >= LANES) depthwise_tile(1, 0, 0, g, o, w, bias, w0, LANES, y);
+    else depthwise_tile(1, 1, 0, g, o, w, bias, w0, n, y);
+}
+
+/* Outputs outermost: of the lines that a tile reads all channels then lie in L1. */
+static void depthwise_row(const pydl_correlation *g, conv_origin o, const real *w, const real *bias, real *y) {
+    const ptrdiff_t out = g->every[2] * g->channels, whole = g->channels - g->channels % LANES;
+    const conv_range r = conv_inside(g, 0, g->taps[2]);
+    for (ptrdiff_t i = 0, m; i < g->out[2]; i += m, y += m * out) {
+        const int inside = i >= r.lo && i < r.hi;
+        conv_origin p = o;
+        m = !inside || r.hi - i < 4 ? 1 : r.hi - i < 8 ? 4 : 8;
+        for (ptrdiff_t c = 0; c < whole; c += LANES, p.image += LANES) {
+            const real *b = bias ? bias + c : NULL;
+            if (!inside) depthwise_border(g, p, w + c, b, i, LANES, y + c);
+            else (m == 8 ? depthwise_8 : m == 4 ? depthwise_4 : depthwise_1)(g, p, w + c, b, i, y + c);
+        }
+        for (ptrdiff_t j = 0; whole < g->channels && j < m; j++)
+            depthwise_border(g, p, w + whole, bias ? bias + whole : NULL, i + j, g->channels - whole, y + j * out + whole);
     }
 }
 
 static void depthwise(const pydl_correlation *g, const void *x, const void *w, const void *bias, ptrdiff_t row0, ptrdiff_t rows, void *y) {
     for (ptrdiff_t row = row0; row < row0 + rows; row++)
-        depthwise_row(g, x, w, bias, row, (real *)y + conv_output_line(g, row) * g->channels);
+        depthwise_row(g, conv_origin_of(g, x, row), w, bias, (real *)y + conv_output_line(g, row) * g->channels);
 }
 
-/* dw[s][c … c + n) += Σ_w x·dy of one line of taps, n ≤ LANES: a sum of its own per line and tap, added at the end. */
-INLINE void depthwise_weight_line(const int masked, const pydl_correlation *g, const real *line, const real *dy, ptrdiff_t n, real *dw) {
-    for (ptrdiff_t s = 0; s < g->taps[2]; s++, dw += g->channels) {
-        vreal acc = {0};
-        for (ptrdiff_t i = 0; i < g->out[2]; i++) {
-            const ptrdiff_t p = i * g->step[2] + g->first[2] + s * g->apart[2];
-            const real *d = dy + i * g->channels;
-            vreal v = {0};
-            if (line && p >= 0 && p < g->in[2]) v = masked ? vload_n(line + p * g->pixel, n) : vload(line + p * g->pixel);
-            acc = vfma(v, masked ? vload_n(d, n) : vload(d), acc);
-        }
-        vstore_upto(dw, acc + vload_upto(dw, n), n);
+/* --- the gradient of the weights ------------------------------------------------------------------------------------------ */
+
+/* One product of output i with taps s0 … of one line; NULL or outside: zeros. */
+INLINE void depthwise_weight_step(const int ns, const int nv, const int masked, const int inside, const pydl_correlation *g,
+                                  const real *line, ptrdiff_t p, const real *dy, ptrdiff_t n, vreal (*acc)[2]) {
+    vreal d[2];
+#pragma GCC unroll 2
+    for (int v = 0; v < nv; v++) d[v] = conv_load(masked, dy + v * LANES, n);
+#pragma GCC unroll 4
+    for (int s = 0; s < ns; s++) {
+        const ptrdiff_t at = p + s * g->apart[2];
+        const int exists = inside || (line && at >= 0 && at < g->in[2]);
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++)
+            acc[s][v] = vfma(exists ? conv_load(masked, line + at * g->pixel + v * LANES, n) : (vreal){0}, d[v], acc[s][v]);
+    }
+}
+
+/* dw[s0 … s0 + ns)[nv vectors, or n channels where masked] += Σ_w x·dy of a line; chains of at most CHAIN products. */
+INLINE void depthwise_weight_line(const int ns, const int nv, const int masked, const pydl_correlation *g, const real *line,
+                                  const real *dy, ptrdiff_t s0, ptrdiff_t n, real *dw) {
+    const conv_range r = conv_inside(g, s0, ns);
+    const ptrdiff_t lo = line ? r.lo : g->out[2], hi = line ? r.hi : g->out[2];
+    for (ptrdiff_t i = 0; i < g->out[2];) {
+        const ptrdiff_t end = i + CHAIN < g->out[2] ? i + CHAIN : g->out[2];
+        ptrdiff_t p = i * g->step[2] + g->first[2] + s0 * g->apart[2];
+        vreal acc[4][2];
+#pragma GCC unroll 4
+        for (int s = 0; s < ns; s++) acc[s][0] = acc[s][1] = (vreal){0};
+        for (; i < end && i < lo; i++, p += g->step[2])
+            depthwise_weight_step(ns, nv, masked, 0, g, line, p, dy + i * g->channels, n, acc);
+        for (; i < end && i < hi; i++, p += g->step[2])
+            depthwise_weight_step(ns, nv, masked, 1, g, line, p, dy + i * g->channels, n, acc);
+        for (; i < end; i++, p += g->step[2]) depthwise_weight_step(ns, nv, masked, 0, g, line, p, dy + i * g->channels, n, acc);
+#pragma GCC unroll 4
+        for (int s = 0; s < ns; s++)
+#pragma GCC unroll 2
+            for (int v = 0; v < nv; v++) {
+                real *to = dw + s * g->channels + v * LANES;
+                if (masked) vstore_n(to, vload_n(to, n) + acc[s][v], n);
+                else vstore(to, vload(to) + acc[s][v]);
+            }
+    }
+}
+
+#define DEPTHWISE_WEIGHT(ns) \
+    static void depthwise_weight_##ns(const pydl_correlation *g, const real *line, const real *dy, ptrdiff_t s0, real *dw) { \
+        const ptrdiff_t channels = g->channels; \
+        ptrdiff_t c = 0; \
+        for (; c + 2 * LANES <= channels; c += 2 * LANES) \
+            depthwise_weight_line(ns, 2, 0, g, line ? line + c : NULL, dy + c, s0, LANES, dw + c); \
+        for (; c + LANES <= channels; c += LANES) \
+            depthwise_weight_line(ns, 1, 0, g, line ? line + c : NULL, dy + c, s0, LANES, dw + c); \
+        if (c < channels) depthwise_weight_line(ns, 1, 1, g, line ? line + c : NULL, dy + c, s0, channels - c, dw + c); \
+    }
+DEPTHWISE_WEIGHT(1)
+DEPTHWISE_WEIGHT(2)
+DEPTHWISE_WEIGHT(3)
+
+/* All taps of one line of them, three at a time. */
+static void depthwise_weight_taps(const pydl_correlation *g, const real *line, const real *dy, real *dw) {
+    for (ptrdiff_t s = 0; s < g->taps[2];) {
+        const ptrdiff_t left = g->taps[2] - s;
+        (left == 1 ? depthwise_weight_1 : left == 2 ? depthwise_weight_2 : depthwise_weight_3)(g, line, dy, s, dw + s * g->channels);
+        s += left < 3 ? left : 3;
     }
 }
 
 static void depthwise_weight(const pydl_correlation *g, const void *x, const void *dy, ptrdiff_t row0, ptrdiff_t rows, void *dw) {
-    const ptrdiff_t n_lines = g->taps[0] * g->taps[1], per_line = g->taps[2] * g->channels;
-    for (ptrdiff_t i = 0; i < n_lines * per_line; i++) ((real *)dw)[i] = 0;
-    for (ptrdiff_t row = row0; row < row0 + rows; row++)
-        for (ptrdiff_t tap = 0; tap < n_lines; tap++) {
-            const real *line = conv_line(g, x, row, tap), *d = (const real *)dy + row * g->out[2] * g->channels;
-            for (ptrdiff_t c = 0; c < g->channels; c += LANES) {
-                const ptrdiff_t n = g->channels - c;
-                real *to = (real *)dw + tap * per_line + c;
-                if (n >= LANES) depthwise_weight_line(0, g, line ? line + c : NULL, d + c, LANES, to);
-                else depthwise_weight_line(1, g, line ? line + c : NULL, d + c, n, to);
-            }
-        }
+    const ptrdiff_t per_line = g->taps[2] * g->channels;
+    for (ptrdiff_t i = 0; i < g->taps[0] * g->taps[1] * per_line; i++) ((real *)dw)[i] = 0;
+    for (ptrdiff_t row = row0; row < row0 + rows; row++) {
+        const conv_origin o = conv_origin_of(g, x, row);
+        real *to = dw;
+        for (ptrdiff_t t = 0; t < g->taps[0]; t++)
+            for (ptrdiff_t r = 0; r < g->taps[1]; r++, to += per_line)
+                depthwise_weight_taps(g, conv_line_of(g, o, t, r), (const real *)dy + row * g->out[2] * g->channels, to);
+    }
 }
 
 #endif

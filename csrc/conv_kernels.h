@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#define PYDL_CONV(X) X(pack) X(unpack) X(gather) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
+#define PYDL_CONV(X) X(pack) X(unpack) X(gather) X(pack_pixels) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
 
 typedef struct pydl_correlation {
     ptrdiff_t in[3], out[3];   /* sizes of the input and of the grid of outputs; pixels are counted over (n, d, h, w) of the grid */
@@ -31,12 +31,15 @@ typedef struct pydl_conv_weight {
 typedef struct pydl_conv {
     /* panels [ceil(n/nr)][K][nr] of a weight matrix for gemm_block, zeros behind column n; w points to tap (0, 0, 0) */
     void (*pack)(const pydl_conv_weight *g, const void *w, void *panels);
-    /* w = matrix [K][ldm] */
+    /* w from its transpose [n][ldm], whose row is a column of the matrix */
     void (*unpack)(const pydl_conv_weight *g, const void *matrix, ptrdiff_t ldm, void *w);
     /* columns[i·ld + k − k0] = input of pixel i0 + i for row k, i < count, k0 ≤ k < k0 + kc. Writes up to a vector behind each row:
        ld ≥ kc + lanes − 1 and one vector behind the last row. Reads x[0 … n_readable) only */
     void (*gather)(const pydl_correlation *g, const void *x, ptrdiff_t n_readable, ptrdiff_t i0, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
                    void *columns, ptrdiff_t ld);
+    /* the transpose of dy [m][n] (rows ldy apart) as tiles of A for gemm_block: n rows, tile t at t·tile ≥ m·mr + lanes, element
+       (row, i) of it at i·mr + row. Reads dy[0 … n_readable) only */
+    void (*pack_pixels)(ptrdiff_t m, ptrdiff_t n, const void *dy, ptrdiff_t ldy, ptrdiff_t n_readable, void *tiles, ptrdiff_t tile);
     /* rows [count][n] (contiguous) of the grid points i0 … to their pixels of y, which has ldy elements a pixel */
     void (*scatter)(const pydl_correlation *g, ptrdiff_t i0, ptrdiff_t count, ptrdiff_t n, const void *rows, void *y, ptrdiff_t ldy);
     /* y[i][c·times + j] = x[i][c]; and y[i][c] = Σ_j x[i][c·times + j] in order of j; i < count, c < n */

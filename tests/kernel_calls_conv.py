@@ -76,14 +76,15 @@ def conv_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
     def zeros(size: int) -> Out:
         return Out(np.zeros(size, dtype))
 
-    for channels, columns in ((n % 7, n), (2, 5)):
+    for channels, columns in ((n % 5, n), (2, 5)):
         g, k = weight((1, 1, 2), channels, columns), 2 * channels
-        padded = -(-columns // MOST_COLUMNS) * MOST_COLUMNS
+        padded = columns + MOST_COLUMNS
         yield Call("conv.pack", (g, values(k * columns), zeros(k * padded)))
-        yield Call(
-            "conv.unpack",
-            (g, values(max(k - 1, 0) * (columns + 1) + min(k, 1) * columns), columns + 1, zeros(k * columns)),
-        )
+        rows = values((columns - 1) * (k + 1) + k if k and columns else 0)
+        yield Call("conv.unpack", (g, rows, k + 1, zeros(k * columns)))
+    if n:  # three pixels in tiles of 3 to 14 rows
+        dy, tile = values(2 * (n + 1) + n), 3 * 14 + MOST_LANES
+        yield Call("conv.pack_pixels", (3, n, dy, n + 1, dy.size, zeros((n // 3 + 1) * tile), tile))
     yield Call("conv.repeat", (2, n, 3, values(2 * n), zeros(6 * n)))
     yield Call("conv.fold", (2, n, 3, values(6 * n), zeros(2 * n)))
     for geometry in GEOMETRIES:
@@ -98,10 +99,8 @@ def correlation_calls(geometry: Any, n: int, values: Any, zeros: Any) -> Iterato
     for extra in (0, 1):  # the group's channels are all of a pixel's, or not
         part, x = correlation(*geometry, n, n + extra), values(max(pixels * (n + extra) - extra, 0))
         for k0, kc in ((0, taps * n), (n // 2, max(taps * n - n, 0))):
-            ld = kc + MOST_LANES - 1
-            yield Call(
-                "conv.gather", (part, x, x.size, 1, min(outputs - 1, 3), k0, kc, zeros(min(outputs - 1, 3) * ld), ld)
-            )
+            count, ld = min(outputs - 1, 3), kc + MOST_LANES - 1
+            yield Call("conv.gather", (part, x, x.size, 1, count, k0, kc, zeros(count * ld), ld))
     spread = correlation(*geometry, n, n, every=2)
     y = zeros(math.prod(spread.full) * n)
     yield Call("conv.scatter", (spread, 1, outputs - 1, n, values((outputs - 1) * n), y, n))

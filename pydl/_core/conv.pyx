@@ -3,7 +3,7 @@
 
 Every pass is a correlation (csrc/conv_kernels.h) on channels-last memory, cut into blocks of outputs. A block's inputs are gathered
 into rows that stay in L2 and multiplied with the packed weights by the matrix product's tiles; the gradient of the weights is the
-product of those rows, read by columns, with dy. Sums over k are cut by shape alone and a tile gives an element the same bits wherever
+product of dy and those rows. Sums over k are cut by shape alone and a tile gives an element the same bits wherever
 it lies, so that blocks may follow the number of threads. The gradient of the weights adds fixed spans of pixels in order.
 """
 
@@ -34,8 +34,10 @@ cdef enum:
     LINE = 64
     ROWS_BYTES = 196608          # gathered rows of a block: they stay in L2 beside the weights
     MAX_ROWS = 768
-    K_BYTES = 1536               # of a row in one product: a panel of so many rows of weights stays in L1
-    PIXELS = 192                 # pixels of a product for the weights' gradient
+    K_BYTES = 1024               # of a row in one product: a panel of so many rows of weights stays in L1
+    PIXELS_BYTES = 294912        # weights' gradient: gathered rows of a product, and its sums: both stay in L2
+    SUMS_BYTES = 262144
+    WEIGHT_K_BYTES = 2560        # and of a row
     SPAN_TASKS = 8               # the weights' gradient is cut into so many tasks where there are pixels enough,
     SPAN_PIXELS = 1024           # at least these for each
     CHUNK = 16384                # elements that one thread takes at a time in passes over memory
@@ -44,10 +46,10 @@ cdef double FLOPS_PER_LANE_NS = 10.0
 cdef double BYTES_PER_NS = 10.0
 
 
-cdef inline ptrdiff_t even(ptrdiff_t n, ptrdiff_t largest) noexcept nogil:
-    """The size of nearly equal pieces of n, multiples of 8 of at most `largest` (itself one)."""
+cdef inline ptrdiff_t even(ptrdiff_t n, ptrdiff_t largest, ptrdiff_t unit) noexcept nogil:
+    """The size of nearly equal pieces of n, multiples of `unit` of at most `largest` (itself one)."""
     cdef ptrdiff_t pieces = (n + largest - 1) // largest
-    return n if pieces <= 1 else up((n + pieces - 1) // pieces, 8)
+    return n if pieces <= 1 else up((n + pieces - 1) // pieces, unit)
 
 
 # --- a correlation as matrix products -----------------------------------------------------------------------------
@@ -143,7 +145,7 @@ cdef int correlate(Job* p) except -1:
     work_ns = 2.0 * p.n_pixels * p.k * p.n * p.groups / (FLOPS_PER_LANE_NS * p.t.lanes)
     work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
     threads = threads_for(work_ns)
-    p.kc = even(p.k, K_BYTES // p.size)
+    p.kc = even(p.k, K_BYTES // p.size, 8)
     p.ld = up(p.kc, 8) + 16
     p.rows = max(mr, min(<ptrdiff_t>MAX_ROWS, ROWS_BYTES // (p.ld * p.size)) // mr * mr)
     if threads > 1:
@@ -176,23 +178,19 @@ cdef struct Spans:
 
 
 cdef void run_span(const Job* p, const Spans* s, ptrdiff_t i, char* work) noexcept nogil:
-    """Task i: dW[k0:k0+kc] of a group over a span of pixels, chunk after chunk."""
+    """Task i: the sums [n][k0:k0+kc] of a group over a span of pixels, chunk after chunk: dy, packed, times the gathered inputs."""
     cdef ptrdiff_t span = i % s.n_spans, block = i // s.n_spans % s.n_blocks, group = i // (s.n_spans * s.n_blocks)
-    cdef ptrdiff_t k0 = block * p.kc, kc = min(p.kc, p.k - k0), chunk = s.n_chunks * span // s.n_spans, i0, m, a_pixel = p.ld
-    cdef ptrdiff_t first = chunk, end = s.n_chunks * (span + 1) // s.n_spans, ldy = p.groups * p.n, nr = p.t.gemm_nr
-    cdef const char* x = p.x + group * p.g.channels * p.size
-    cdef const char* a = work
-    cdef char* panels = work + up((PIXELS * p.ld + 16) * p.size, LINE)
-    cdef char* sums = p.panels + ((span * p.groups + group) * p.k + k0) * p.n * p.size
+    cdef ptrdiff_t k0 = block * p.kc, kc = min(p.kc, p.k - k0), chunk = s.n_chunks * span // s.n_spans, i0, m, at, tile
+    cdef ptrdiff_t first = chunk, end = s.n_chunks * (span + 1) // s.n_spans, ldy = p.groups * p.n, mr = p.t.gemm_mr
+    cdef char* tiles = work + up(p.rows * p.ld * p.size, LINE)
+    cdef char* sums = p.panels + ((span * p.groups + group) * p.n * p.k + k0) * p.size
     while chunk < end:
-        i0 = chunk * PIXELS
-        m = min(<ptrdiff_t>PIXELS, p.n_pixels - i0)
-        if p.in_place:
-            a, a_pixel = x + (i0 * p.g.pixel + k0) * p.size, p.g.pixel
-        else:
-            p.v.gather(&p.g, x, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
-        p.t.pack_b(m, p.n, p.y + (i0 * ldy + group * p.n) * p.size, ldy, 1, panels)
-        p.t.gemm_block(kc, p.n, m, 1, a, 1, a_pixel, 0, 0, panels, nr, m * nr, 0, sums, p.n, NULL,
+        i0 = chunk * p.rows
+        m = min(p.rows, p.n_pixels - i0)
+        at, tile = i0 * ldy + group * p.n, m * mr + p.t.lanes
+        p.v.gather(&p.g, p.x + group * p.g.channels * p.size, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
+        p.v.pack_pixels(m, p.n, p.y + at * p.size, ldy, p.n_pixels * ldy - at, tiles, tile)
+        p.t.gemm_block(p.n, kc, m, 1, tiles, 1, mr, tile, 0, work, p.ld, p.t.gemm_nr, 0, sums, p.k, NULL,
                        PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if chunk > first else 0))
         chunk += 1
 
@@ -214,13 +212,13 @@ cdef void run_spans(const Job* p, const Spans* s, char* dw, ptrdiff_t dw_group, 
         for i in prange((p.groups * p.k * p.n + CHUNK - 1) // CHUNK, num_threads=threads, schedule="static"):
             fold_spans(p, s, i)
     for i in prange(p.groups, num_threads=threads, schedule="static"):
-        p.v.unpack(&p.weight, p.panels + i * p.k * p.n * p.size, p.n, dw + i * dw_group * p.size)
+        p.v.unpack(&p.weight, p.panels + i * p.k * p.n * p.size, p.k, dw + i * dw_group * p.size)
 
 
 cdef int gather_weight_grad(Job* p, char* dw, ptrdiff_t dw_group) except -1:
     """dw from p.x and p.y = dy; there is at least one pixel, channel and tap."""
     cdef Spans s
-    cdef double work_ns = 2.0 * p.n_pixels * p.k * p.n * p.groups / (FLOPS_PER_LANE_NS * p.t.lanes)
+    cdef double work_ns
     cdef int threads
     cdef ptrdiff_t stride, sums_bytes
     cdef char* work
@@ -228,12 +226,13 @@ cdef int gather_weight_grad(Job* p, char* dw, ptrdiff_t dw_group) except -1:
     work_ns = 2.0 * p.n_pixels * p.k * p.n * p.groups / (FLOPS_PER_LANE_NS * p.t.lanes)
     work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
     threads = threads_for(work_ns)
-    p.kc = even(p.k, K_BYTES // p.size)
-    p.ld = up(p.kc, 8) + 16
+    p.kc = even(p.k, max(<ptrdiff_t>128, min(WEIGHT_K_BYTES, SUMS_BYTES // p.n) // p.size // 16 * 16), 16)
+    p.ld = up(p.kc, 16) + 16
+    p.rows = max(<ptrdiff_t>96, min(<ptrdiff_t>256, PIXELS_BYTES // (p.ld * p.size)))
     s.n_blocks = (p.k + p.kc - 1) // p.kc
-    s.n_chunks = (p.n_pixels + PIXELS - 1) // PIXELS
+    s.n_chunks = (p.n_pixels + p.rows - 1) // p.rows
     s.n_spans = max(<ptrdiff_t>1, min(SPAN_TASKS // (p.groups * s.n_blocks), p.n_pixels // SPAN_PIXELS))
-    stride = up((PIXELS * p.ld + 16 + PIXELS * up(p.n, p.t.gemm_nr)) * p.size, LINE) + 2 * LINE
+    stride = up((p.rows * p.ld + (p.rows * p.t.gemm_mr + p.t.lanes) * (up(p.n, p.t.gemm_mr) // p.t.gemm_mr)) * p.size, LINE) + 2 * LINE
     sums_bytes = up(s.n_spans * p.groups * p.k * p.n * p.size, LINE)
     work = <char*>scratch(sums_bytes + stride * threads)
     p.panels = work
