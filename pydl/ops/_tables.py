@@ -56,7 +56,7 @@ def _kept(*arrays: Array | None) -> tuple[Array | None, ...]:
 def copies(axis: Axis, single: bool = False) -> Array:
     """index[o] = the element that output o is.
 
-    single: nearest rounds o · scale in float32 before the floor, as PyTorch does for float32 tensors.
+    single: nearest computes o · scale in float32, as PyTorch does for float32 tensors.
     """
     kind, n, m = axis.kind, axis.n_in, axis.n_out
     o = np.arange(m)
@@ -64,7 +64,10 @@ def copies(axis: Axis, single: bool = False) -> Array:
         real = np.float32 if single else np.float64
         scale = real(n) / real(m) if axis.scale is None else real(axis.scale)
         at = o.astype(real) if kind == "nearest" else o.astype(real) + real(0.5)
-        index = np.minimum(np.floor(at * scale).astype(np.int64), n - 1)
+        position = at * scale
+        if n < 1 << 24:  # as PyTorch, which takes the floor in float32 for every type
+            position = position.astype(np.float32)
+        index = np.minimum(np.floor(position).astype(np.int64), n - 1)
     elif kind == "shuffle":
         index = o.reshape(axis.first, -1).T.reshape(-1)
     else:
