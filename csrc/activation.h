@@ -151,11 +151,13 @@ INLINE vreal f_mish_bwd(vreal dy, vreal x, const vreal *p) {
 
 /* --- the normal distribution --------------------------------------------------------------------------------------------- */
 
-/* Phi(x), and *density = e^(-x^2/2). The square's rounding error counts where the tail is steep. */
+/* Phi(x) = erfc(-x / sqrt 2) / 2 with the argument's factor drawn into the constants, and *density = e^(-x^2/2). The square's
+ * rounding error counts where the tail is steep. */
 INLINE vreal normal_cdf(vreal x, vreal *density) {
     const vreal t = vmin(vset(ERFC_ZERO * (real)1.4), vabs(x)), square = t * t;
     const vreal e = vexp_minus(square * (real)0.5, vfma(t, t, -square) * (real)0.5);
-    const vreal tail = e * erfcx_plain(t * (real)0.70710678118654752440) * (real)0.5;
+    const vreal shift = vset(ERFCX_SHIFT * (real)1.41421356237309504880), v = 1 / (t + shift);
+    const vreal tail = e * v * (POLY((t - shift) * v, ERFCX_POLY) * (real)0.70710678118654752440);
     *density = e;
     return vselect(x > 0, 1 - tail, tail);
 }

@@ -27,5 +27,3 @@ from pydl._core.activation import softsign as softsign
 from pydl._core.activation import tanhshrink as tanhshrink
 from pydl._core.activation import threshold as threshold
 from pydl._core.activation import threshold_ as threshold_
-
-__all__: list[str]

@@ -133,9 +133,7 @@ def _random_slope(input: Any, lower: float, upper: float, training: bool) -> Any
     """1 above 0, below a slope for each element, uniform in [lower, upper); None: their mean for all."""
     _float_arg(input, "rrelu")
     if lower > upper:
-        raise RuntimeError(
-            f"rrelu: Lower bound should be less than or equal to the upper bound, but {lower} > {upper}"
-        )
+        raise RuntimeError(f"rrelu: Lower bound should be less than or equal to the upper bound, but {lower} > {upper}")
     if not training:
         return None
     detached = input.detach()
@@ -168,9 +166,7 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
     return rrelu(input, lower, upper, training, True)
 
 
-def gumbel_softmax(
-    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
-) -> Tensor:
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """y = softmax((logits + g) / tau) with Gumbel noise g = −log(−log u): a differentiable draw of a category.
 
     hard: the value is the one-hot vector of the largest, the gradient still that of the softmax. `eps` has no effect.
@@ -191,10 +187,10 @@ def gumbel_softmax(
     waiting: Any = tape.empty(tuple(given.shape), np.dtype(given.dtype.np))
     soft: Any = softmax((given - waiting.exponential_().log()) / tau, dim)
     if not hard:
-        return soft  # type: ignore[no-any-return]
+        return soft
     index = soft.detach().max(dim, keepdim=True)[1]
     chosen: Any = tape.wrap(np.zeros(tuple(given.shape), given.dtype.np))
-    return chosen.scatter_(dim, index, 1.0) - soft.detach() + soft  # type: ignore[no-any-return]
+    return chosen.scatter_(dim, index, 1.0) - soft.detach() + soft
 
 
 @composite
@@ -209,5 +205,5 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
         tensor([0.5000, 0.5000])
     """
     tensor_arg(input, "softmin", "input")
-    negated: Any = -input  # type: ignore[operator]
-    return softmax(negated, dim, _stacklevel, dtype)  # type: ignore[no-any-return]
+    negated: Any = -input
+    return softmax(negated, dim, _stacklevel, dtype)

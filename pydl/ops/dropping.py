@@ -25,7 +25,7 @@ def _drop(
             f"{op_name}: Feature dropout requires at least 2 dimensions in the input, not {tuple(input.shape)}"
         )
     if p == 0 or not training or 0 in input.shape:
-        return input  # type: ignore[no-any-return]
+        return input
     if not input.dtype.is_floating_point:
         raise RuntimeError(f"{op_name}: result type Float can't be cast to the desired output type {input.dtype}")
     return kernels.drop(op_name, input, p, features, alpha, inplace)
@@ -101,7 +101,7 @@ def _channels(op_name: str, input: Any, p: float, training: bool, inplace: bool,
     if spatial == 2 or ndim == spatial + 2:
         return _drop(op_name, input, p, training, inplace, features=True)
     result: Any = _drop(op_name, input.unsqueeze(0), p, training, inplace, features=True)
-    return input if inplace else result.squeeze(0)  # type: ignore[no-any-return]
+    return input if inplace else result.squeeze(0)
 
 
 @composite
