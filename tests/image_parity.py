@@ -33,7 +33,9 @@ def check_same(make: Callable[[Any], Any], x: Array, factor: float = 16.0) -> No
         ours, theirs = (outcome(T, make, x, dtype, False) for T in (pydl, torch))
         for a, b in zip(ours[:2], theirs[:2], strict=True):
             assert a.dtype == b.dtype
-            np.testing.assert_allclose(a, b, rtol=0, atol=factor * np.finfo(dtype).eps * max(1, np.abs(b).max(initial=0)))
+            np.testing.assert_allclose(
+                a, b, rtol=0, atol=factor * np.finfo(dtype).eps * max(1, np.abs(b).max(initial=0))
+            )
         if x.ndim == 4:
             last = outcome(pydl, make, x, dtype, True)
             assert last[0].tobytes() == ours[0].tobytes()

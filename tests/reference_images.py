@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What padding, resampling, shuffles, unfolding and tables of vectors compute: plain NumPy, one dense matrix an axis."""
+"""What padding, resampling, shuffles, unfolding and tables of vectors compute: plain NumPy, a dense matrix an axis."""
 
 from __future__ import annotations
 

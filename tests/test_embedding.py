@@ -90,7 +90,9 @@ def test_numbers_out_of_range(value: int, kind: Any) -> None:
     ids = pydl.from_numpy(np.array([[0, 1, 2], [3, value, 4]], kind))
     w = pydl.ones(7, 3).requires_grad_()
     before = w.detach().numpy().copy()
-    with pytest.raises(IndexError, match=rf"embedding: index {value} at position \(1, 1\) is out of range: the table has 7"):
+    with pytest.raises(
+        IndexError, match=rf"embedding: index {value} at position \(1, 1\) is out of range: the table has 7"
+    ):
         F.embedding(ids, w)
     with pytest.raises(IndexError, match=f"{value}.*size 7"):
         F.embedding(ids, w, max_norm=0.1)
@@ -177,9 +179,9 @@ def test_max_norm_shrinks_the_rows_used(norm_type: float) -> None:
 
 
 def test_sparse_gradients_are_refused_in_words() -> None:
-    with pytest.raises(NotImplementedError, match="sparse=True.*dense"):
+    with pytest.raises(NotImplementedError, match=r"sparse=True.*dense"):
         nn.Embedding(3, 2, sparse=True)(pydl.tensor([0]))
-    with pytest.raises(NotImplementedError, match="sparse=True.*dense"):
+    with pytest.raises(NotImplementedError, match=r"sparse=True.*dense"):
         nn.EmbeddingBag(3, 2, sparse=True)(pydl.tensor([[0]]))
 
 
@@ -218,7 +220,8 @@ def test_texts_and_errors_are_pytorchs() -> None:
             repr(m)
             for m in (
                 nn.Embedding(4, 3), nn.Embedding(4, 3, padding_idx=-1, scale_grad_by_freq=True, **more),
-                nn.Embedding(4, 3, sparse=True), nn.EmbeddingBag(4, 3), nn.EmbeddingBag(4, 3, mode="sum", padding_idx=2, **more),
+                nn.Embedding(4, 3, sparse=True), nn.EmbeddingBag(4, 3),
+                nn.EmbeddingBag(4, 3, mode="sum", padding_idx=2, **more),
             )
         ]  # fmt: skip
 

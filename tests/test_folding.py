@@ -23,9 +23,9 @@ def test_layers_follow_pytorch(window: tuple[Any, ...]) -> None:
     rng = np.random.default_rng(0)
     for shape in ((2, 3, 7, 6), (3, 5, 6), (1, 1, 4, 33), (0, 2, 5, 5)):
         x = rng.standard_normal(shape)
-        check_same(lambda T: lambda t: T.nn.Unfold(*window)(t), x)
+        check_same(lambda T: T.nn.Unfold(*window), x)
         columns = rng.standard_normal(tuple(F.unfold(pydl.from_numpy(x), *window).shape))
-        check_same(lambda T: lambda t: T.nn.Fold(shape[-2:], *window)(t), columns, 64)
+        check_same(lambda T, size=shape[-2:]: T.nn.Fold(size, *window), columns, 64)
 
 
 def test_a_convolution_is_a_product_with_columns() -> None:

@@ -67,7 +67,9 @@ def test_an_element_has_the_same_bits_alone_and_in_a_row(isa: str, dtype: Any) -
                 if k + wide > n:
                     continue
                 out = Out(np.zeros(m * wide, dtype))
-                (y,) = Call("gather.combine", (x[k:].copy(), ldx, start, index, weight, m, wide, out, wide)).run(isa, dtype)
+                (y,) = Call("gather.combine", (x[k:].copy(), ldx, start, index, weight, m, wide, out, wide)).run(
+                    isa, dtype
+                )
                 assert y.tobytes() == whole.reshape(m, n)[:, k : k + wide].tobytes()
 
 

@@ -53,13 +53,17 @@ def test_texts_are_pytorchs(kind: str, n: int, padding: Any) -> None:
 def test_constant_padding_of_any_geometry(shape: list[int], sizes: list[int], n: int) -> None:
     sizes = sizes[: 2 * min(n, len(shape))]
     sides = [(0, 0)] * (len(shape) - len(sizes) // 2) + list(zip(sizes[-2::-2], sizes[::-2], strict=True))
-    fits = all(s + min(a, 0) >= 0 and s + min(b, 0) >= 0 and s + a + b >= 0 for s, (a, b) in zip(shape, sides, strict=True))
+    fits = all(
+        s + min(a, 0) >= 0 and s + min(b, 0) >= 0 and s + a + b >= 0 for s, (a, b) in zip(shape, sides, strict=True)
+    )
     x = np.arange(float(np.prod(shape))).reshape(shape)
     if not fits:
         with pytest.raises(pydl.ops.padding.ShapeError, match="too small"):
             F.pad(pydl.from_numpy(x), sizes)
     elif all(s + min(a, 0) + min(b, 0) >= 0 for s, (a, b) in zip(shape, sides, strict=True)):
-        np.testing.assert_array_equal(F.pad(pydl.from_numpy(x), sizes, value=-1.0).numpy(), reference.pad(x, sizes, value=-1))
+        np.testing.assert_array_equal(
+            F.pad(pydl.from_numpy(x), sizes, value=-1.0).numpy(), reference.pad(x, sizes, value=-1)
+        )
 
 
 @given(
@@ -72,7 +76,9 @@ def test_borders_of_any_geometry(mode: str, shape: list[int], sizes: list[int], 
     limit = {"reflect": -1, "circular": 0, "replicate": 99}[mode]
     sizes = [min(p, shape[2 - i // 2] + limit) for i, p in enumerate(sizes)]
     x = np.random.default_rng(0).standard_normal((2, *shape))
-    t = pydl.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if last else x).requires_grad_()
+    t = pydl.from_numpy(
+        np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if last else x
+    ).requires_grad_()
     y = F.pad(t, sizes, mode)
     np.testing.assert_array_equal(y.detach().numpy(), reference.pad(x, sizes, mode))
     y.sum().backward()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,22 @@ import pydl
 import pydl.nn.functional as F
 from tests.image_parity import check_same
 
-MODES = [("nearest", n) for n in (1, 2, 3)] + [("nearest-exact", 2), ("area", 2), ("linear", 1), ("bilinear", 2), ("bicubic", 2),
-                                               ("trilinear", 3)]  # fmt: skip
+MODES = [("nearest", n) for n in (1, 2, 3)] + [
+    ("nearest-exact", 2), ("area", 2), ("linear", 1), ("bilinear", 2), ("bicubic", 2), ("trilinear", 3),
+]  # fmt: skip
 SCALES: tuple[dict[str, Any], ...] = (
     {"size": 7}, {"size": 3}, {"scale_factor": 2}, {"scale_factor": 0.6}, {"scale_factor": 1.7},
     {"scale_factor": 1.3, "recompute_scale_factor": True},
 )  # fmt: skip
+
+
+def _layer(name: str, *args: Any, **settings: Any) -> Any:
+    *args, T = args
+    return getattr(T.nn, name)(*args, **settings)
+
+
+def _interpolation(T: Any, **settings: Any) -> Any:
+    return partial(T.nn.functional.interpolate, **settings)
 
 
 @pytest.mark.parity
@@ -27,7 +38,8 @@ def test_upsample_follows_pytorch(mode: str, n: int, scale: dict[str, Any]) -> N
     rng = np.random.default_rng(n)
     for align in (None, False, True) if mode[-6:] in ("linear", "icubic") else (None,):
         for shape in ((2, 3, 5, 7, 4)[: n + 2], (1, 1, 8, 3, 2)[: n + 2], (0, 3, 4, 4, 4)[: n + 2]):
-            check_same(lambda T: T.nn.Upsample(**scale, mode=mode, align_corners=align), rng.standard_normal(shape), 64)
+            settings = {**scale, "mode": mode, "align_corners": align}
+            check_same(partial(_layer, "Upsample", **settings), rng.standard_normal(shape), 64)
 
 
 @pytest.mark.parity
@@ -37,7 +49,7 @@ def test_antialias_follows_pytorch(mode: str) -> None:
     for align in (None, True):
         for size in ((4, 5), (19, 7), (40, 11)):
             settings = {"size": size, "mode": mode, "align_corners": align, "antialias": True}
-            check_same(lambda T: lambda t: T.nn.functional.interpolate(t, **settings), x, 64)
+            check_same(partial(_interpolation, **settings), x, 64)
 
 
 @pytest.mark.parity
@@ -45,7 +57,7 @@ def test_antialias_follows_pytorch(mode: str) -> None:
 def test_layers_of_images_follow_pytorch(name: str) -> None:
     x = np.random.default_rng(5).standard_normal((2, 3, 4, 5))
     for scale in ({"size": 7}, {"size": (3, 8)}, {"scale_factor": 2}, {"scale_factor": (1.5, 2.0)}):
-        check_same(lambda T: getattr(T.nn, name)(**scale), x, 64)
+        check_same(partial(_layer, name, **scale), x, 64)
 
 
 @pytest.mark.parity
@@ -77,7 +89,7 @@ def test_shuffles_follow_pytorch(layer: str) -> None:
         if layer == "ChannelShuffle":
             shapes = [(2, 4 * factor, 3, 5), (2, 17 * factor, 3), (1, factor, 2, 2, 2)]
         for shape in shapes:
-            check_same(lambda T: getattr(T.nn, layer)(factor), rng.standard_normal(shape))
+            check_same(partial(_layer, layer, factor), rng.standard_normal(shape))
 
 
 def test_shuffles_undo_each_other() -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tables of linear maps along one axis: which elements an output element reads, and with which weights.
 
-Padding, resampling and channel shuffles are such maps, one per axis. An `Axis` describes one; its tables are small vectors,
-made once and kept. The adjoint of a map has the same entries, sorted by the element that was read.
+Padding, resampling and channel shuffles are such maps, one per axis. An `Axis` describes one; its tables are small
+vectors, made once and kept. The adjoint of a map has the same entries, sorted by the element that was read.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from pydl._core.tape import wrap
 from pydl.ops._arrays import Array
 from pydl.ops._checks import check_range, index_values, tensor_arg
 from pydl.ops._declare import composite, op
-from pydl.ops.lookups import check_table, embedding, embedding_backward, padding_row, renorm_rows
 from pydl.ops.gathering import gather, index_select
+from pydl.ops.lookups import check_table, embedding, embedding_backward, padding_row, renorm_rows
 
 __all__ = ["bag_sum", "embedding_bag"]
 
@@ -153,10 +153,10 @@ def embedding_bag(
     """y[b] = Σ, mean or maximum of weight[input[t]] over the t of bag b, without an intermediate for sum and mean.
 
     Bags are the rows of a 2-d input, or of a 1-d one what lies between `offsets` (the last of which is an end with
-    include_last_offset). per_sample_weights scale the terms of a sum. padding_idx is left out of sums, counts and gradients.
+    include_last_offset). per_sample_weights scale the terms of a sum. padding_idx is left out, of counts too.
     Shapes: input (B, n) or (n), offsets (B), weight (V, E), y (B, E); an empty bag gives zeros.
-    Gradient: as embedding. Errors: IndexError for a number outside of the table; ValueError, RuntimeError for offsets that
-    do not fit. Source: F.embedding_bag.
+    Gradient: as embedding. Errors: IndexError for a number outside of the table; ValueError, RuntimeError for
+    offsets that do not fit. Source: F.embedding_bag.
 
     Example:
         >>> import pydl
@@ -176,7 +176,9 @@ def embedding_bag(
     if weights is not None:
         weights = weights.reshape(-1)
         if weights.dtype != weight.dtype:
-            raise RuntimeError(f"embedding_bag: per_sample_weights must be {weight.dtype} as weight, not {weights.dtype}")
+            raise RuntimeError(
+                f"embedding_bag: per_sample_weights must be {weight.dtype} as weight, not {weights.dtype}"
+            )
     if padding >= 0:
         ids, starts, kept = _without(padding, ids, starts)
         weights = None if weights is None else index_select(weights, 0, wrap(kept))

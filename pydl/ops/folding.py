@@ -44,9 +44,7 @@ def _window(kernel_size: Any, dilation: Any, padding: Any, stride: Any, op_name:
 
 def _blocks(size: Pair, window: tuple[Pair, ...]) -> Pair:
     """How many windows there are in each dimension."""
-    counts = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, d, p, s in zip(size, *window, strict=True)
-    ]
+    counts = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, d, p, s in zip(size, *window, strict=True)]
     return counts[0], counts[1]
 
 
@@ -80,9 +78,7 @@ class im2col:
         True
     """
 
-    def check(
-        input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-    ) -> tuple[Any, ...]:
+    def check(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> tuple[Any, ...]:
         float_arg(input, "unfold", "input")
         window = _window(kernel_size, dilation, padding, stride, "unfold")
         shape = tuple(input.shape)
@@ -90,8 +86,10 @@ class im2col:
             raise ShapeError(f"unfold: a (N, C, H, W) input is needed, of which only N may be 0, not {shape}")
         if min(_blocks(shape[2:], window)) <= 0:
             raise ShapeError(
-                "unfold: the sliding blocks' array would be {} for input {} with kernel_size {}, dilation {}, padding {}, "
-                "stride {}, but it must have at least one in each dimension".format(_blocks(shape[2:], window), shape, *window)
+                "unfold: the sliding blocks' array would be {} for input {} with kernel_size {}, dilation {}, "
+                "padding {}, stride {}, but it must have at least one in each dimension".format(
+                    _blocks(shape[2:], window), shape, *window
+                )
             )
         return input, window
 
@@ -137,7 +135,9 @@ class col2im:
         if len(shape) != 3 or 0 in shape[1:]:
             raise ShapeError(f"fold: a (N, C·R·S, L) input is needed, of which only N may be 0, not {shape}")
         if shape[1] % prod(window[0]):
-            raise ShapeError(f"fold: {shape[1]} rows of {shape} are not divisible by the product of kernel_size {window[0]}")
+            raise ShapeError(
+                f"fold: {shape[1]} rows of {shape} are not divisible by the product of kernel_size {window[0]}"
+            )
         if min(blocks) <= 0 or shape[2] != prod(blocks):
             raise ShapeError(
                 "fold: output_size {} with kernel_size {}, dilation {}, padding {}, stride {} has {} blocks, but input "
@@ -161,7 +161,8 @@ class col2im:
 def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """The windows of an image as columns: y[n, (c·R + i)·S + j, l] = element (i, j) of window l in channel c.
 
-    Shapes: (N, C, H, W) or (C, H, W) → (N, C·R·S, L) or (C·R·S, L), L = Π ⌊(size + 2·padding − dilation·(k − 1) − 1)/stride⌋ + 1.
+    Shapes: (N, C, H, W) or (C, H, W) → (N, C·R·S, L) or (C·R·S, L),
+    L = Π ⌊(size + 2·padding − dilation·(k − 1) − 1)/stride⌋ + 1.
     Gradient: fold of dy. Errors: ShapeError where no window fits. Source: F.unfold.
 
     Example:

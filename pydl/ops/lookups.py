@@ -103,7 +103,7 @@ class embedding:
 class embedding_backward:
     """dweight[v] = Σ dy over the places of `indices` with number v: the backward of embedding.
 
-    Shapes: dy (…, E), indices (…) → (num_weights, E). Gradient: d(dy) = the rows of the gradient by number, scaled alike.
+    Shapes: dy (…, E), indices (…) → (num_weights, E). Gradient: d(dy) = the gradient's rows by number, scaled alike.
     Errors: IndexError naming a number outside of [0, num_weights). Source: aten::embedding_dense_backward.
 
     Example:

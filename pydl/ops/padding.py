@@ -157,7 +157,7 @@ def _check_borders(shape: tuple[int, ...], sizes: list[int], mode: str) -> None:
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """y = x with a border, pad = (in front, behind) of the last dimension, then of the one before it, ….
 
-    mode: constant (`value`, 0 if absent; any number of dimensions), reflect (without repeating the edge), replicate (the
+    mode: constant (`value`, 0 if absent; any number of dimensions), reflect (the edge not repeated), replicate (the
     edge), circular (from the other end); these three pad the last 1, 2 or 3 dimensions of an image with or without a
     batch. Negative paddings cut off. Channels-last stays channels-last.
 
@@ -178,7 +178,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     shape = tuple(input.shape)
     sizes = pad_arg(pad, len(shape))
     if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"pad: Unrecognised padding mode {mode}; there are constant, reflect, replicate, circular")
+        raise NotImplementedError(
+            f"pad: Unrecognised padding mode {mode}; there are constant, reflect, replicate, circular"
+        )
     _check_borders(shape, sizes, mode)
     return resample(
         input, tuple((d, Axis(mode, shape[d], shape[d] + a + b, a, b)) for d, a, b in pairs(sizes, len(shape)))

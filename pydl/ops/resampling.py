@@ -170,7 +170,7 @@ def _check_sizes(input: Tensor, mode: str, out: list[int]) -> None:
     shape = tuple(input.shape)
     if min(out) < (0 if mode == "area" else 1) or 0 in shape[2:]:
         raise ShapeError(
-            f"interpolate: Input and output sizes should be greater than 0, but got input {shape} and output {tuple(out)}"
+            f"interpolate: Input and output sizes should be greater than 0, but got input {shape}, output {tuple(out)}"
         )
     if shape[1] == 0 and mode != "area":
         raise ShapeError(f"interpolate: the input must have channels, but it is {shape}")
@@ -191,9 +191,9 @@ def interpolate(
     """y = x resampled to `size`, or to ⌊n · scale_factor⌋ elements, along each spatial dimension.
 
     mode: nearest, nearest-exact, area (means of equal parts), linear (N, C, L), bilinear and bicubic (N, C, H, W),
-    trilinear (N, C, D, H, W). Output o has its center at (o + ½) · n_in / n_out − ½, or at o (n_in − 1)/(n_out − 1) with
-    `align_corners`; a scale_factor is taken as it is unless `recompute_scale_factor`. antialias widens the kernel when
-    the image shrinks. The dimensions are resampled one after the other, those that shrink first.
+    trilinear (N, C, D, H, W). Output o has its center at (o + ½) · n_in / n_out − ½, or with `align_corners` at
+    o (n_in − 1)/(n_out − 1); a scale_factor is taken as it is unless `recompute_scale_factor`. antialias widens the
+    kernel when the image shrinks. The dimensions are resampled one after the other, those that shrink first.
 
     Shapes: (N, C, spatial…) → (N, C, size…); channels-last stays so. Gradient: the transposed map of dy.
     Errors: ValueError, ShapeError; NotImplementedError for a mode that does not fit. Source: F.interpolate.

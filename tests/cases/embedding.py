@@ -17,7 +17,7 @@ MOST_NEGATIVE = np.iinfo(np.int64).min
 def _rows(g: Draw) -> Iterator[Sample]:
     for shape, v, e in (((3, 4), 7, 5), ((6,), 3, 33), ((), 2, 4), ((0,), 4, 3), ((1,), 1, 1), ((2, 3, 2), 40, 1)):
         yield S(g.integers(0, v, *shape), g.normal(v, e))
-        # Gradients that are not the derivative: they leave rows out, or divide by counts. embedding_backward has cases of these.
+        # No derivatives: such gradients leave rows out, or divide by counts. embedding_backward has cases of these.
         yield rough(g.integers(0, v, *shape), g.normal(v, e), v - 1, scale_grad_by_freq=True)
     yield rough(g.integers(0, 5, 4).astype(np.int32), g.normal(5, 3), -1)
     yield rough(g.integers(0, 2, 300), g.normal(3, 2), 0)

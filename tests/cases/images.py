@@ -122,9 +122,14 @@ def _map_call(T: Any, x: Any, axes: Any, adjoint: bool = False) -> Any:
     return x
 
 
+SCALED_MODES = (
+    ("nearest", 1), ("nearest-exact", 2), ("area", 2), ("linear", 1), ("bilinear", 2), ("bicubic", 2), ("nearest", 3),
+    ("area", 3), ("trilinear", 3),
+)  # fmt: skip
+
+
 def _scaled(g: Draw) -> Iterator[Sample]:
-    for mode, ndim in (("nearest", 1), ("nearest-exact", 2), ("area", 2), ("linear", 1), ("bilinear", 2), ("bicubic", 2),
-                       ("nearest", 3), ("area", 3), ("trilinear", 3)):  # fmt: skip
+    for mode, ndim in SCALED_MODES:
         aligned = (None, False, True) if mode[-6:] in ("linear", "icubic") else (None,)
         for align in aligned:
             settings = {"mode": mode, "align_corners": align}
@@ -271,7 +276,9 @@ CASES = {
         lambda g: S(g.normal(4, 64, 57, 61), (2, 1, 1, 1)),
         factor=0,
     ),
-    "pad": Case(reference.pad, _pad, _bad_borders, lambda g: S(g.normal(4, 32, 57, 61), (2, 1, 1, 1), "reflect"), factor=0),
+    "pad": Case(
+        reference.pad, _pad, _bad_borders, lambda g: S(g.normal(4, 32, 57, 61), (2, 1, 1, 1), "reflect"), factor=0
+    ),
     "resample": Case(
         reference.resample,
         _maps,
@@ -292,10 +299,18 @@ CASES = {
         reference.pixel_shuffle, _up, _bad_factor("upscale_factor"), lambda g: S(g.normal(4, 36, 40, 41), 3), factor=0
     ),
     "pixel_unshuffle": Case(
-        reference.pixel_unshuffle, _down, _bad_factor("downscale_factor"), lambda g: S(g.normal(4, 3, 120, 123), 3), factor=0
+        reference.pixel_unshuffle,
+        _down,
+        _bad_factor("downscale_factor"),
+        lambda g: S(g.normal(4, 3, 120, 123), 3),
+        factor=0,
     ),
     "channel_shuffle": Case(
-        reference.channel_shuffle, _groups, _bad_factor("number of groups"), lambda g: S(g.normal(4, 64, 33, 35), 4), factor=0
+        reference.channel_shuffle,
+        _groups,
+        _bad_factor("number of groups"),
+        lambda g: S(g.normal(4, 64, 33, 35), 4),
+        factor=0,
     ),
     "im2col": Case(
         reference.unfold,
@@ -311,7 +326,9 @@ CASES = {
         call=lambda T, *args: _two_args(T, "col2im", *args),
         length=lambda *args: 9,
     ),
-    "unfold": Case(reference.unfold, _windows(False), _bad_windows, factor=0, call=lambda T, *a: T.nn.functional.unfold(*a)),
+    "unfold": Case(
+        reference.unfold, _windows(False), _bad_windows, factor=0, call=lambda T, *a: T.nn.functional.unfold(*a)
+    ),
     "fold": Case(
         reference.fold, _columns(False), _bad_columns, length=lambda *a: 9, call=lambda T, *a: T.nn.functional.fold(*a)
     ),

@@ -22,18 +22,21 @@ class _Table(Module):
     padding_idx: int | None
     weight: Parameter
 
-    def _make(self, rows: int, dim: int, padding_idx: int | None, given: Tensor | None, freeze: bool, made: Any) -> None:
+    def _make(
+        self, rows: int, dim: int, padding_idx: int | None, given: Tensor | None, freeze: bool, made: Any
+    ) -> None:
         self.num_embeddings, self.embedding_dim = rows, dim
         if padding_idx is not None and not -rows <= padding_idx < rows:
             raise AssertionError(f"Padding_idx must be within num_embeddings: {padding_idx} of {rows}")
         self.padding_idx = padding_idx if padding_idx is None or padding_idx >= 0 else rows + padding_idx
         if given is None:
-            self.weight = new_parameter(rows, dim, **made).requires_grad_(not freeze)
+            self.weight = new_parameter(rows, dim, **made)
+            self.weight.requires_grad_(not freeze)
             self.reset_parameters()
             return
         if tuple(given.shape) != (rows, dim):
             raise AssertionError(
-                f"Shape of weight does not match num_embeddings and embedding_dim: {tuple(given.shape)}, not {(rows, dim)}"
+                f"Shape of weight {tuple(given.shape)} does not match num_embeddings and embedding_dim {(rows, dim)}"
             )
         self.weight = Parameter(given, requires_grad=not freeze)
 
@@ -58,11 +61,11 @@ def _check_pretrained(embeddings: Tensor) -> tuple[int, int]:
 class Embedding(_Table):
     """y[…] = weight[ids[…]]: a vector for every number, to be learnt.
 
-    weight starts as N(0, 1); row `padding_idx` as zero, and its gradient is exactly zero. max_norm shrinks the rows used
-    to that norm_type-norm at each call; scale_grad_by_freq divides gradients by how often a number occurs in the call.
+    weight starts as N(0, 1); row `padding_idx` as zero, and its gradient is exactly zero. max_norm shrinks the rows
+    used to that norm_type-norm at each call; scale_grad_by_freq divides gradients by how often a number occurs in it.
     Shapes: ids (…) int64 or int32, weight (num_embeddings, embedding_dim), y (…, embedding_dim).
-    Gradient: dweight[v] = Σ dy where ids = v, in a fixed order. Errors: IndexError naming a number outside of the table;
-    NotImplementedError for sparse=True. Source: torch.nn.Embedding.
+    Gradient: dweight[v] = Σ dy where ids = v, in a fixed order. Errors: IndexError naming a number outside of the
+    table; NotImplementedError for sparse=True. Source: torch.nn.Embedding.
 
     Example:
         >>> import pydl
@@ -107,7 +110,12 @@ class Embedding(_Table):
 
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"
-        for name, default in (("padding_idx", None), ("max_norm", None), ("norm_type", 2), ("scale_grad_by_freq", False)):
+        for name, default in (
+            ("padding_idx", None),
+            ("max_norm", None),
+            ("norm_type", 2),
+            ("scale_grad_by_freq", False),
+        ):
             value = getattr(self, name)
             text += f", {name}={value}" if value != default else ""
         return text + (", sparse=True" if self.sparse else "")
@@ -175,9 +183,7 @@ class EmbeddingBag(_Table):
         made = {"device": device, "dtype": dtype}
         self._make(num_embeddings, embedding_dim, padding_idx, _weight, False, made)
 
-    def forward(
-        self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
         return F.embedding_bag(
             input,
             self.weight,

@@ -56,7 +56,7 @@ class Upsample(Module):
 class UpsamplingNearest2d(Upsample):
     """`Upsample` of images by the nearest pixel.
 
-    Shapes: (N, C, H, W) → (N, C, size…). Gradient: dy added to the pixel it shows. Source: torch.nn.UpsamplingNearest2d.
+    Shapes: (N, C, H, W) → (N, C, size…). Gradient: dy added to the pixel shown. Source: torch.nn.UpsamplingNearest2d.
 
     Example:
         >>> import pydl
