@@ -268,6 +268,22 @@ def test_nothing_is_computed_that_nobody_needs(monkeypatch: pytest.MonkeyPatch) 
         assert called == expected
 
 
+@pytest.mark.parametrize("name", ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"])
+def test_huge_numbers_are_refused(name: str) -> None:
+    """Sizes that overflow 64 bits must not reach a kernel."""
+    n = int(name[-2])
+    x, w = pydl.ones(1, 1, *(5,) * n), pydl.ones(1, 1, *(3,) * n)
+    for huge in (2**31, 2**32 + 1, 2**62, 2**63 - 1, 2**63, 2**70):
+        for options in ({"stride": huge}, {"padding": huge}, {"dilation": huge}, {"dilation": huge, "padding": huge}):
+            with pytest.raises(ValueError, match="must not be larger than 2147483647"):
+                getattr(pydl, name)(x, w, **options)
+        with pytest.raises(ValueError, match="not divisible by groups"):
+            getattr(pydl, name)(x, w, groups=huge)
+    if n > 1 and "transpose" in name:
+        with pytest.raises((MemoryError, ValueError)):
+            pydl.conv_transpose2d(x, w, stride=2**31 - 1)
+
+
 @pytest.mark.parametrize("changed", ["x", "w"])
 def test_a_change_between_forward_and_backward_is_noticed(changed: str) -> None:
     leaves = {name: pydl.ones(2, 2, 3, 3, requires_grad=True) for name in ("x", "w")}

@@ -14,6 +14,7 @@ from pydl.ops._checks import tensor_arg
 __all__ = ["Sizes", "check_geometry", "check_tensors", "groups_arg", "out_sizes", "sizes_arg", "transposed_sizes"]
 
 Sizes = tuple[int, ...]
+LARGEST = 2**31 - 1  # of a stride, padding or dilation: products of two of them and a size stay in 64 bits
 
 
 def sizes_arg(value: Any, n: int, op: str, name: str) -> Sizes:
@@ -147,6 +148,9 @@ def _check_numbers(op: str, stride: Sizes, padding: Sizes, dilation: Sizes, grou
         raise ShapeError(f"{op}: dilation must be positive, not {dilation}")
     if min(padding) < 0:
         raise ShapeError(f"{op}: negative padding is not supported, padding is {padding}")
+    for what, values in (("stride", stride), ("padding", padding), ("dilation", dilation)):
+        if max(values) > LARGEST:
+            raise ShapeError(f"{op}: {what} must not be larger than {LARGEST}, it is {values}")
     if output_padding and min(output_padding) < 0:
         raise ShapeError(f"{op}: negative output_padding is not supported, output_padding is {output_padding}")
 
