@@ -104,6 +104,9 @@ ELEMENTWISE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "pixel": lambda x, y: y[:1, :1] + x,
     "clamp": lambda x, y: x.clamp(-0.5, 0.5),
     "clone": lambda x, y: x.clone(),
+    "compare": lambda x, y: x > y,
+    "where": lambda x, y: pydl.where(x > 0, x, -x),
+    "where mixed": lambda x, y: pydl.where(y > 0, x, y),
 }
 
 
@@ -123,8 +126,8 @@ def test_other_operations_give_c_order() -> None:
     x = image((2, 3, 4, 5))
     for f in (
         lambda t: t.sum((2, 3)), lambda t: t.mean(1, keepdim=True), lambda t: t.softmax(1), lambda t: t @ t.transpose(2, 3),
-        lambda t: t > 0, lambda t: pydl.cat([t, t], 1), lambda t: pydl.stack([t, t]), lambda t: t.amax(1),
-        lambda t: t.masked_fill(t > 0, 1.0), lambda t: t.flip(1), lambda t: t.double(), lambda t: pydl.where(t > 0, t, -t),
+        lambda t: t.int(), lambda t: pydl.cat([t, t], 1), lambda t: pydl.stack([t, t]), lambda t: t.amax(1),
+        lambda t: t.masked_fill(t > 0, 1.0), lambda t: t.flip(1), lambda t: t.double(),
     ):  # fmt: skip
         want, got = f(x), f(ordered(x))
         assert got.stride() == want.stride()

@@ -16,8 +16,8 @@ from pydl._core.loops cimport (
 )
 from pydl._core.promote cimport as_tensor, cast, number, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, new_contiguous, new_like, requires_grad,
-    settle, slots, twin, unpack,
+    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, new_channels_last, new_contiguous,
+    new_like, requires_grad, settle, slots, twin, unpack,
 )
 
 from pydl._core import dtypes
@@ -169,10 +169,15 @@ cdef TensorBase new_broadcast(str name, TensorBase a, TensorBase b):
     """For the result of an operation on a and b, laid out like the one that has its shape."""
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef int ndim = broadcast_shape(name, (a.a, b.a), shape)
-    for x in (a, b):
-        if cnp.PyArray_NDIM((<TensorBase>x).a) == ndim and cnp.PyArray_CompareLists(shape, cnp.PyArray_DIMS((<TensorBase>x).a), ndim):
-            return new_like(<TensorBase>x)
+    if same_shape_as(a, ndim, shape):
+        return new_like(a)
+    if same_shape_as(b, ndim, shape):
+        return new_like(b)
     return new(ndim, shape, cnp.PyArray_TYPE(a.a))
+
+
+cdef bint same_shape_as(TensorBase x, int ndim, const cnp.npy_intp* shape) noexcept:
+    return cnp.PyArray_NDIM(x.a) == ndim and cnp.PyArray_CompareLists(shape, cnp.PyArray_DIMS(x.a), ndim)
 
 
 cdef int raise_types(str name, TensorBase a, TensorBase b) except -1:
@@ -303,7 +308,10 @@ cdef object compare(int code, object a, object b):
     ndim = broadcast_shape(COMPARE_NAMES[code], (x.a, y.a), shape)
     if not is_float(x):
         return adopt(np.asarray(NUMPY_COMPARE[code](x.a, y.a)))
-    out = new(ndim, shape, cnp.NPY_BOOL)
+    if x.own_format and same_shape_as(x, ndim, shape):
+        out = new_channels_last(ndim, shape, cnp.NPY_BOOL, True)
+    else:
+        out = new(ndim, shape, cnp.NPY_BOOL)
     apply2(<void*>table(is_f64(x)).compare[code], out, x, y, PICOSECONDS_PLAIN)
     return out
 
@@ -313,10 +321,11 @@ cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b):
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef SelectNode node
     cdef int ndim = broadcast_shape("where", (mask.a, a.a, b.a), shape)
-    cdef TensorBase out
+    cdef TensorBase out, like
     if cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a) or cnp.PyArray_TYPE(mask.a) != cnp.NPY_BOOL:
         raise_types("where", a, b)
-    out = new(ndim, shape, cnp.PyArray_TYPE(a.a))
+    like = a if a.own_format and same_shape_as(a, ndim, shape) else b if b.own_format and same_shape_as(b, ndim, shape) else None
+    out = new(ndim, shape, cnp.PyArray_TYPE(a.a)) if like is None else new_like(like)
     apply_where(<void*>table(is_f64(a)).where, out, mask, a, b)
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         node = SelectNode.__new__(SelectNode)

@@ -12,6 +12,7 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.eltwise cimport binary_float
+from pydl._core.formats cimport contiguous_memory
 from pydl._core.promote cimport number
 from pydl._core.kernels cimport (
     PYDL_B_div, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock,
@@ -111,6 +112,8 @@ cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
     if cnp.PyArray_SIZE(x.a) == 0:
         out.a.fill(0)
         return out
+    if x.own_format:    # sums keep one order whatever the memory's is
+        x = contiguous_memory(x)
     a = blocks_of(x.a, dims, &b)
     if b.inner == 1 and b.n > CHUNK:
         n_bytes = ((b.n + CHUNK - 1) // CHUNK) * itemsize
