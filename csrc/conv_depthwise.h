@@ -25,20 +25,20 @@ INLINE conv_range conv_inside(const pydl_correlation *g, ptrdiff_t s0, ptrdiff_t
 INLINE vreal conv_load(const int masked, const real *p, ptrdiff_t n) { return masked ? vload_n(p, n) : vload(p); }
 
 /* m outputs from w0 on of one vector of channels (n of them where `masked`); inside: no tap of them leaves the line. */
-INLINE void depthwise_tile(const int m, const int masked, const int inside, const pydl_correlation *g, conv_origin o, const real *w,
-                           const real *bias, ptrdiff_t w0, ptrdiff_t n, real *y) {
+INLINE void depthwise_tile(const int m, const int masked, const int inside, const pydl_correlation *g, const conv_origin *o, ptrdiff_t c,
+                           const real *w, const real *bias, ptrdiff_t w0, ptrdiff_t n, real *y) {
     vreal acc[8];
     const ptrdiff_t hop = g->step[2] * g->pixel, at = w0 * g->step[2] + g->first[2], out = g->every[2] * g->channels;
 #pragma GCC unroll 8
     for (int i = 0; i < m; i++) acc[i] = (vreal){0};
     for (ptrdiff_t t = 0; t < g->taps[0]; t++)
         for (ptrdiff_t r = 0; r < g->taps[1]; r++) {
-            const real *line = conv_line_of(g, o, t, r);
+            const real *line = conv_line_of(g, *o, t, r);
             for (ptrdiff_t s = 0; s < g->taps[2]; s++, w += g->channels) {
                 const vreal weight = conv_load(masked, w, n);
                 const ptrdiff_t p = at + s * g->apart[2];
                 if (line && (inside || (p >= 0 && p < g->in[2]))) {
-                    const real *x = line + p * g->pixel;
+                    const real *x = line + (p * g->pixel + c);
 #pragma GCC unroll 8
                     for (int i = 0; i < m; i++) acc[i] = vfma(conv_load(masked, x + i * hop, n), weight, acc[i]);
                 } else {
@@ -56,40 +56,42 @@ INLINE void depthwise_tile(const int m, const int masked, const int inside, cons
 }
 
 #define DEPTHWISE_TILE(m) \
-    static __attribute__((noinline)) void depthwise_##m(const pydl_correlation *g, conv_origin o, const real *w, const real *bias, \
-                                                        ptrdiff_t w0, real *y) { \
-        depthwise_tile(m, 0, 1, g, o, w, bias, w0, LANES, y); \
+    static __attribute__((noinline)) void depthwise_##m(const pydl_correlation *g, const conv_origin *o, ptrdiff_t c, \
+                                                        const real *w, const real *bias, ptrdiff_t w0, real *y) { \
+        depthwise_tile(m, 0, 1, g, o, c, w, bias, w0, LANES, y); \
     }
 DEPTHWISE_TILE(1)
 DEPTHWISE_TILE(4)
 DEPTHWISE_TILE(8)
 
-static void depthwise_border(const pydl_correlation *g, conv_origin o, const real *w, const real *bias, ptrdiff_t w0, ptrdiff_t n, real *y) {
-    if (n >= LANES) depthwise_tile(1, 0, 0, g, o, w, bias, w0, LANES, y);
-    else depthwise_tile(1, 1, 0, g, o, w, bias, w0, n, y);
+static void depthwise_border(const pydl_correlation *g, const conv_origin *o, ptrdiff_t c, const real *w, const real *bias,
+                             ptrdiff_t w0, ptrdiff_t n, real *y) {
+    if (n >= LANES) depthwise_tile(1, 0, 0, g, o, c, w, bias, w0, LANES, y);
+    else depthwise_tile(1, 1, 0, g, o, c, w, bias, w0, n, y);
 }
 
 /* Outputs outermost: of the lines that a tile reads all channels then lie in L1. */
-static void depthwise_row(const pydl_correlation *g, conv_origin o, const real *w, const real *bias, real *y) {
+static void depthwise_row(const pydl_correlation *g, const conv_origin *o, const real *w, const real *bias, real *y) {
     const ptrdiff_t out = g->every[2] * g->channels, whole = g->channels - g->channels % LANES;
     const conv_range r = conv_inside(g, 0, g->taps[2]);
     for (ptrdiff_t i = 0, m; i < g->out[2]; i += m, y += m * out) {
         const int inside = i >= r.lo && i < r.hi;
-        conv_origin p = o;
         m = !inside || r.hi - i < 4 ? 1 : r.hi - i < 8 ? 4 : 8;
-        for (ptrdiff_t c = 0; c < whole; c += LANES, p.image += LANES) {
+        for (ptrdiff_t c = 0; c < whole; c += LANES) {
             const real *b = bias ? bias + c : NULL;
-            if (!inside) depthwise_border(g, p, w + c, b, i, LANES, y + c);
-            else (m == 8 ? depthwise_8 : m == 4 ? depthwise_4 : depthwise_1)(g, p, w + c, b, i, y + c);
+            if (!inside) depthwise_border(g, o, c, w + c, b, i, LANES, y + c);
+            else (m == 8 ? depthwise_8 : m == 4 ? depthwise_4 : depthwise_1)(g, o, c, w + c, b, i, y + c);
         }
         for (ptrdiff_t j = 0; whole < g->channels && j < m; j++)
-            depthwise_border(g, p, w + whole, bias ? bias + whole : NULL, i + j, g->channels - whole, y + j * out + whole);
+            depthwise_border(g, o, whole, w + whole, bias ? bias + whole : NULL, i + j, g->channels - whole, y + j * out + whole);
     }
 }
 
 static void depthwise(const pydl_correlation *g, const void *x, const void *w, const void *bias, ptrdiff_t row0, ptrdiff_t rows, void *y) {
-    for (ptrdiff_t row = row0; row < row0 + rows; row++)
-        depthwise_row(g, conv_origin_of(g, x, row), w, bias, (real *)y + conv_output_line(g, row) * g->channels);
+    for (ptrdiff_t row = row0; row < row0 + rows; row++) {
+        const conv_origin o = conv_origin_of(g, x, row);
+        depthwise_row(g, &o, w, bias, (real *)y + conv_output_line(g, row) * g->channels);
+    }
 }
 
 /* --- the gradient of the weights ------------------------------------------------------------------------------------------ */

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Correlations as blocks of matrix products, for conv."""
+
+from pydl._core.correlation cimport pydl_conv, pydl_conv_weight, pydl_correlation
+from pydl._core.kernels cimport pydl_kernels
+
+cdef struct Job:
+    const pydl_kernels* t
+    const pydl_conv* v
+    pydl_correlation g
+    pydl_conv_weight weight
+    ptrdiff_t size                        # bytes of an element
+    ptrdiff_t groups, n, k, n_pixels      # columns and rows of a group's weights, outputs of the grid
+    const char* x
+    ptrdiff_t n_x
+    const char* w                         # of group 0, tap (0, 0, 0)
+    ptrdiff_t w_group
+    const char* bias
+    char* y                               # dy for the weights' gradient
+    char* panels                          # packed weights, or sums of the weights' gradient
+    ptrdiff_t kc, ld, rows, n_blocks, n_cuts, cut
+    bint in_place, scattered
+
+# y = the correlation, over all groups. To be set: t, v, g, weight's strides, size, groups, n, n_pixels, x, n_x, w, w_group, bias, y.
+cdef int correlate(Job* p) except -1
+# dw from x and y = dy; there is at least one pixel, channel and tap.
+cdef int correlate_weight(Job* p, char* dw, ptrdiff_t dw_group) except -1

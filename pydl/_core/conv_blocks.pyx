@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A correlation, and the gradient of its weights, as blocks of matrix products that are cut among the threads.
+
+A block's inputs are gathered into rows that stay in L2 and multiplied with the packed weights by the matrix product's tiles; the
+gradient of the weights is the product of dy and those rows. Sums over k are cut by shape alone and a tile gives an element the same
+bits wherever it lies, so that blocks may follow the number of threads. The weights' gradient adds fixed spans of pixels in order.
+"""
+
+from cython.parallel cimport prange
+
+from pydl._core.correlation cimport pydl_conv_weight, up
+from pydl._core.kernels cimport (
+    PYDL_B_add, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for,
+)
+from pydl._core.storage cimport scratch, scratch_free
+
+cdef enum:
+    LINE = 64
+    ROWS_BYTES = 196608          # gathered rows of a block: they stay in L2 beside the weights
+    MAX_ROWS = 768
+    K_BYTES = 1024               # of a row in one product: a panel of so many rows of weights stays in L1
+    PIXELS_BYTES = 294912        # weights' gradient: gathered rows of a product, and its sums: both stay in L2
+    SUMS_BYTES = 262144
+    WEIGHT_K_BYTES = 2560        # and of a row
+    SPAN_TASKS = 8               # the weights' gradient is cut into so many tasks where there are pixels enough,
+    SPAN_PIXELS = 1024           # at least these for each
+    CHUNK = 16384                # elements that one thread takes at a time in passes over memory
+
+cdef double FLOPS_PER_LANE_NS = 10.0
+cdef double BYTES_PER_NS = 10.0
+
+
+cdef inline ptrdiff_t even(ptrdiff_t n, ptrdiff_t largest, ptrdiff_t unit) noexcept nogil:
+    """The size of nearly equal pieces of n, multiples of `unit` of at most `largest` (itself one)."""
+    cdef ptrdiff_t pieces = (n + largest - 1) // largest
+    return n if pieces <= 1 else up((n + pieces - 1) // pieces, unit)
+
+
+# --- a correlation as matrix products -----------------------------------------------------------------------------
+
+cdef void prepare(Job* p) noexcept nogil:
+    """What follows from the geometry."""
+    cdef int d
+    p.k = p.g.taps[0] * p.g.taps[1] * p.g.taps[2] * p.g.channels
+    p.in_place = p.k == p.g.channels
+    p.scattered = False
+    for d in range(3):
+        p.weight.taps[d] = p.g.taps[d]
+        if p.g.step[d] != 1 or p.g.first[d] != 0 or p.g.inp[d] != p.g.out[d]:
+            p.in_place = False
+        if p.g.full[d] != p.g.out[d]:
+            p.scattered = True
+    p.weight.channels, p.weight.n = p.g.channels, p.n
+
+
+cdef void pack_panel(const Job* p, ptrdiff_t i) noexcept nogil:
+    """Panel i of all groups' panels."""
+    cdef ptrdiff_t nr = p.t.gemm_nr, per_group = (p.n + nr - 1) // nr, group = i // per_group, j = (i % per_group) * nr
+    cdef pydl_conv_weight g = p.weight
+    g.n = min(nr, p.n - j)
+    p.v.pack(&g, p.w + (group * p.w_group + j * g.column) * p.size, p.panels + i * nr * p.k * p.size)
+
+
+cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
+    """Task i: a block of outputs times a cut of a group's channels."""
+    cdef ptrdiff_t cut = i % p.n_cuts, block = i // p.n_cuts % p.n_blocks, group = i // (p.n_cuts * p.n_blocks)
+    cdef ptrdiff_t nr = p.t.gemm_nr, j = cut * p.cut, n = min(p.cut, p.n - j), i0 = block * p.rows, m = min(p.rows, p.n_pixels - i0)
+    cdef ptrdiff_t k0 = 0, kc, channel = group * p.n + j, a_row = p.ld, c_row = p.groups * p.n
+    cdef const char* x = p.x + group * p.g.channels * p.size
+    cdef const char* panels = p.panels + (group * up(p.n, nr) + j) * p.k * p.size
+    cdef const char* a = work
+    cdef char* c = p.y + (i0 * c_row + channel) * p.size
+    cdef bint last = False
+    if p.scattered:
+        c = work + up(p.rows * p.ld * p.size, LINE) + LINE
+        c_row = n
+    while not last:
+        kc = min(p.kc, p.k - k0)
+        last = k0 + kc == p.k
+        if p.in_place:
+            a, a_row = x + (i0 * p.g.pixel + k0) * p.size, p.g.pixel
+        else:
+            p.v.gather(&p.g, x, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
+        p.t.gemm_block(m, n, kc, 1, a, a_row, 1, 0, 0, panels + k0 * nr * p.size, nr, p.k * nr, 0, c, c_row,
+                       p.bias + channel * p.size if last and p.bias != NULL else NULL,
+                       PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 else 0))
+        k0 += kc
+    if p.scattered:
+        p.v.scatter(&p.g, i0, m, n, c, p.y + channel * p.size, p.groups * p.n)
+
+
+cdef void run_blocks(const Job* p, ptrdiff_t n_tasks, int threads, char* work, ptrdiff_t stride) noexcept nogil:
+    cdef ptrdiff_t n_panels = p.groups * (up(p.n, p.t.gemm_nr) // p.t.gemm_nr), i
+    cdef int t
+    for i in prange(n_panels, num_threads=threads, schedule="static"):
+        pack_panel(p, i)
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        for i in range(n_tasks * t // threads, n_tasks * (t + 1) // threads):
+            run_block(p, i, work + t * stride)
+
+
+cdef int correlate(Job* p) except -1:
+    """y = the correlation, over all groups; what is set: t, v, g, weight's strides, size, groups, n, n_pixels, x … y."""
+    cdef ptrdiff_t mr = p.t.gemm_mr, nr = p.t.gemm_nr, n_tasks, stride, panel_bytes
+    cdef double work_ns
+    cdef int threads
+    cdef char* work
+    if p.n_pixels == 0 or p.n == 0:
+        return 0
+    prepare(p)
+    work_ns = 2.0 * p.n_pixels * p.k * p.n * p.groups / (FLOPS_PER_LANE_NS * p.t.lanes)
+    work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
+    threads = threads_for(work_ns)
+    p.kc = even(p.k, K_BYTES // p.size, 8)
+    p.ld = up(p.kc, 8) + 16
+    p.rows = max(mr, min(<ptrdiff_t>MAX_ROWS, ROWS_BYTES // (p.ld * p.size)) // mr * mr)
+    if threads > 1:
+        p.rows = min(p.rows, max(4 * mr, up((p.n_pixels + 2 * threads - 1) // (2 * threads), mr)))
+    p.n_blocks = (p.n_pixels + p.rows - 1) // p.rows
+    p.cut, p.n_cuts = p.n, 1
+    if p.n_blocks * p.groups < threads:
+        p.cut = min(p.n, up(p.n * p.n_blocks * p.groups // threads, nr))
+        p.n_cuts = (p.n + p.cut - 1) // p.cut
+    n_tasks = p.groups * p.n_blocks * p.n_cuts
+    stride = up((p.rows * p.ld + (p.rows * p.n if p.scattered else 0)) * p.size, LINE) + 2 * LINE
+    panel_bytes = up(p.groups * up(p.n, nr) * p.k * p.size, LINE)
+    work = <char*>scratch(panel_bytes + stride * threads)
+    p.panels = work
+    if threads == 1 and work_ns < RELEASE_GIL_NS:
+        run_blocks(p, n_tasks, 1, work + panel_bytes, stride)
+    else:
+        enter_kernel()
+        with nogil:
+            run_blocks(p, n_tasks, threads, work + panel_bytes, stride)
+        leave_kernel()
+    scratch_free(work, panel_bytes + stride * threads)
+    return 0
+
+
+# --- the gradient of the weights ----------------------------------------------------------------------------------
+
+cdef struct Spans:
+    ptrdiff_t n_spans, n_chunks, n_blocks     # spans of whole chunks of pixels; blocks of rows of the weights
+
+
+cdef void run_span(const Job* p, const Spans* s, ptrdiff_t i, char* work) noexcept nogil:
+    """Task i: the sums [n][k0:k0+kc] of a group over a span of pixels, chunk after chunk: dy, packed, times the gathered inputs."""
+    cdef ptrdiff_t span = i % s.n_spans, block = i // s.n_spans % s.n_blocks, group = i // (s.n_spans * s.n_blocks)
+    cdef ptrdiff_t k0 = block * p.kc, kc = min(p.kc, p.k - k0), chunk = s.n_chunks * span // s.n_spans, i0, m, at, tile
+    cdef ptrdiff_t first = chunk, end = s.n_chunks * (span + 1) // s.n_spans, ldy = p.groups * p.n, mr = p.t.gemm_mr
+    cdef char* tiles = work + up(p.rows * p.ld * p.size, LINE)
+    cdef char* sums = p.panels + ((span * p.groups + group) * p.n * p.k + k0) * p.size
+    while chunk < end:
+        i0 = chunk * p.rows
+        m = min(p.rows, p.n_pixels - i0)
+        at, tile = i0 * ldy + group * p.n, m * mr + p.t.lanes
+        p.v.gather(&p.g, p.x + group * p.g.channels * p.size, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
+        p.v.pack_pixels(m, p.n, p.y + at * p.size, ldy, p.n_pixels * ldy - at, tiles, tile)
+        p.t.gemm_block(p.n, kc, m, 1, tiles, 1, mr, tile, 0, work, p.ld, p.t.gemm_nr, 0, sums, p.k, NULL,
+                       PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if chunk > first else 0))
+        chunk += 1
+
+
+cdef void fold_spans(const Job* p, const Spans* s, ptrdiff_t i) noexcept nogil:
+    """Piece i of the sums of all spans, added to the first one's in order."""
+    cdef ptrdiff_t total = p.groups * p.k * p.n, at = i * CHUNK, n = min(<ptrdiff_t>CHUNK, total - at), j
+    for j in range(1, s.n_spans):
+        p.t.binary[PYDL_B_add](p.panels + at * p.size, 1, p.panels + (j * total + at) * p.size, 1, p.panels + at * p.size, 1, n)
+
+
+cdef void run_spans(const Job* p, const Spans* s, char* dw, ptrdiff_t dw_group, int threads, char* work, ptrdiff_t stride) noexcept nogil:
+    cdef ptrdiff_t n_tasks = p.groups * s.n_blocks * s.n_spans, i
+    cdef int t
+    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
+        for i in range(n_tasks * t // threads, n_tasks * (t + 1) // threads):
+            run_span(p, s, i, work + t * stride)
+    if s.n_spans > 1:
+        for i in prange((p.groups * p.k * p.n + CHUNK - 1) // CHUNK, num_threads=threads, schedule="static"):
+            fold_spans(p, s, i)
+    for i in prange(p.groups, num_threads=threads, schedule="static"):
+        p.v.unpack(&p.weight, p.panels + i * p.k * p.n * p.size, p.k, dw + i * dw_group * p.size)
+
+
+cdef int correlate_weight(Job* p, char* dw, ptrdiff_t dw_group) except -1:
+    """dw from p.x and p.y = dy; there is at least one pixel, channel and tap."""
+    cdef Spans s
+    cdef double work_ns
+    cdef int threads
+    cdef ptrdiff_t stride, sums_bytes
+    cdef char* work
+    prepare(p)
+    work_ns = 2.0 * p.n_pixels * p.k * p.n * p.groups / (FLOPS_PER_LANE_NS * p.t.lanes)
+    work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
+    threads = threads_for(work_ns)
+    p.kc = even(p.k, max(<ptrdiff_t>128, min(WEIGHT_K_BYTES, SUMS_BYTES // p.n) // p.size // 16 * 16), 16)
+    p.ld = up(p.kc, 16) + 16
+    p.rows = max(<ptrdiff_t>96, min(<ptrdiff_t>256, PIXELS_BYTES // (p.ld * p.size)))
+    s.n_blocks = (p.k + p.kc - 1) // p.kc
+    s.n_chunks = (p.n_pixels + p.rows - 1) // p.rows
+    s.n_spans = max(<ptrdiff_t>1, min(SPAN_TASKS // (p.groups * s.n_blocks), p.n_pixels // SPAN_PIXELS))
+    stride = up((p.rows * p.ld + (p.rows * p.t.gemm_mr + p.t.lanes) * (up(p.n, p.t.gemm_mr) // p.t.gemm_mr)) * p.size, LINE) + 2 * LINE
+    sums_bytes = up(s.n_spans * p.groups * p.k * p.n * p.size, LINE)
+    work = <char*>scratch(sums_bytes + stride * threads)
+    p.panels = work
+    if threads == 1 and work_ns < RELEASE_GIL_NS:
+        run_spans(p, &s, dw, dw_group, 1, work + sums_bytes, stride)
+    else:
+        enter_kernel()
+        with nogil:
+            run_spans(p, &s, dw, dw_group, threads, work + sums_bytes, stride)
+        leave_kernel()
+    scratch_free(work, sums_bytes + stride * threads)
+    return 0
