@@ -60,16 +60,26 @@ INLINE real fma_scalar(real a, real b, real c) {
 /* One element of a sum; terms t of [t, end). */
 INLINE real combine_one(const real *x, ptrdiff_t ldx, const int64_t *index, const real *weight, ptrdiff_t t, ptrdiff_t end) {
     real total = 0;
-    for (ptrdiff_t stop; t < end; t = stop) {
-        stop = end - t < SUM_BLOCK ? end : t + SUM_BLOCK;
+    do {
+        const ptrdiff_t stop = end - t < SUM_BLOCK ? end : t + SUM_BLOCK;
         real sum = 0;
-        for (ptrdiff_t u = t; u < stop; u++) {
-            const real v = x[index[u] * ldx];
-            sum = weight ? fma_scalar(weight[u], v, sum) : sum + v;
+        for (; t < stop; t++) {
+            const real v = x[index[t] * ldx];
+            sum = weight ? fma_scalar(weight[t], v, sum) : sum + v;
         }
         total += sum;
-    }
+    } while (t < end);
     return total;
+}
+
+/* Single elements. An element of one term, as most are in the adjoint of a padding, is 0 + v as in a row. */
+INLINE void combine_elements(const real *x, ptrdiff_t ldx, const int64_t *start, const int64_t *index, const real *weight, ptrdiff_t m,
+                             real *y, ptrdiff_t ldy) {
+    for (ptrdiff_t i = 0; i < m; i++) {
+        const ptrdiff_t t = start[i], end = start[i + 1];
+        if (!weight && end == t + 1) y[i * ldy] = 0 + x[index[t] * ldx];
+        else y[i * ldy] = combine_one(x, ldx, index, weight, t, end);
+    }
 }
 
 /* n_vectors vectors of a row, the last with `left` elements. */
@@ -112,11 +122,14 @@ static void gather_combine(const void *x_, ptrdiff_t ldx, const int64_t *start, 
                            ptrdiff_t n, void *y_, ptrdiff_t ldy) {
     const real *x = x_, *weight = weight_;
     real *y = y_;
+    if (n == 1) {
+        if (weight) combine_elements(x, ldx, start, index, weight, m, y, ldy);
+        else combine_elements(x, ldx, start, index, NULL, m, y, ldy);
+        return;
+    }
     for (ptrdiff_t i = 0; i < m; i++, y += ldy) {
-        const ptrdiff_t t = start[i], end = start[i + 1];
-        if (n == 1) *y = weight ? combine_one(x, ldx, index, weight, t, end) : combine_one(x, ldx, index, NULL, t, end);
-        else if (weight) combine_row(x, ldx, index, weight, t, end, n, y);
-        else combine_row(x, ldx, index, NULL, t, end, n, y);
+        if (weight) combine_row(x, ldx, index, weight, start[i], start[i + 1], n, y);
+        else combine_row(x, ldx, index, NULL, start[i], start[i + 1], n, y);
     }
 }
 
