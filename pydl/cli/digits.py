@@ -3,30 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 import pydl
-from pydl.tensor import Tensor
+from pydl.cli.train_data import Images
 
-__all__ = ["CLASSES", "N_TEST", "SIDE", "Digits", "load"]
+__all__ = ["N_TEST", "load"]
 
-CLASSES, SIDE, N_TEST = 10, 8, 360
+N_TEST = 360
 WHITE = 16.0  # the largest value of a pixel
 
 
-@dataclass(frozen=True)
-class Digits:
-    """Images as rows of 64 numbers from 0 to 1, (N, 64) float32, and their digits, (N,) int64."""
-
-    train_x: Tensor
-    train_y: Tensor
-    test_x: Tensor
-    test_y: Tensor
-
-
-def load() -> Digits:
+def load() -> Images:
     """The 1797 images; the test set is the first 360 of RandomState(0).permutation(1797), the rest is for training."""
     from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
@@ -34,4 +22,5 @@ def load() -> Digits:
     order = np.random.RandomState(0).permutation(len(raw.target))
     x = pydl.from_numpy((raw.data[order] / WHITE).astype(np.float32))
     y = pydl.from_numpy(raw.target[order].astype(np.int64))
-    return Digits(x[N_TEST:], y[N_TEST:], x[:N_TEST], y[:N_TEST])
+    source = "scikit-learn load_digits, pixels / 16"
+    return Images("digits", source, tuple("0123456789"), 8, x[N_TEST:], y[N_TEST:], x[:N_TEST], y[:N_TEST])

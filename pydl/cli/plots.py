@@ -1,38 +1,49 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The picture of `pydl train`: curves on the left, test digits with what the network read on the right."""
+"""The picture of `pydl train`: curves, test images with what the network read, and what the first convolution does."""
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
 
-from pydl.cli.digits import SIDE, Digits
-from pydl.cli.training import SIZES, Epoch, Result
+import pydl
+from pydl import nn
+from pydl.cli.report import name_of
+from pydl.cli.train_data import Images
+from pydl.cli.training import Epoch, Result
 from pydl.io.atomic import write_atomically
 
 __all__ = ["save"]
 
 COLUMNS, ALL_ROWS, MAX_WRONG_ROWS = 8, 6, 2
-PITCH_X, PITCH_Y, HEADING, GAP = 9.2, 10.9, 2.6, 1.2
+PITCH_X, GAP = 1.15, 0.15  # in widths of an image
+PITCH_Y, HEADING = (1.36, 1.52), (0.33, 0.5)  # with captions of one line, of two
+MAX_MAPS = 24
 TRAIN, TEST, RIGHT, WRONG = "#1f6fb4", "#e07b1a", "#333333", "#c4161c"
+TITLES = {"digits": "Handwritten digits", "mnist": "MNIST", "fashion": "Fashion-MNIST"}
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def save(path: str, digits: Digits, result: Result) -> None:
+def save(path: str, images: Images, result: Result, options: argparse.Namespace) -> None:
     """Draw the picture and write it as PNG, without a display and without touching pyplot's state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure: Any = Figure(figsize=(13, 7.5), dpi=110, layout="constrained")
+    convolution = next((m for m in result.model.modules() if isinstance(m, nn.Conv2d)), None)
+    figure: Any = Figure(figsize=(13, 7.5 if convolution is None else 10.2), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    accuracy = 100 * result.history[-1].test_accuracy
-    sizes = "-".join(map(str, SIZES))
-    figure.suptitle(f"Handwritten digits, network {sizes}: {accuracy:.2f} % of the test set right", fontsize=16)
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.15], wspace=0.03)
+    accuracy = 100 * result.history[result.chosen - 1].test_accuracy
+    title = f"{TITLES[images.name]}, network {name_of(options, images)}: {accuracy:.2f} % of the test set right"
+    figure.suptitle(title, fontsize=16)
+    upper = figure
+    if convolution is not None:
+        upper, lower = figure.subfigures(2, 1, height_ratios=[7, 2.6], hspace=0.02)
+        _first_convolution(lower, images, convolution)
+    left, right = upper.subfigures(1, 2, width_ratios=[1, 1.15], wspace=0.03)
     _curves(left, result.history)
-    images, true = digits.test_x.numpy().reshape(-1, SIDE, SIDE), digits.test_y.numpy()
-    _samples(right.subplots(), images, true, result.predicted)
+    _samples(right.subplots(), images, result.predicted)
     write_atomically(path, lambda file: figure.savefig(file, format="png"))
 
 
@@ -44,7 +55,7 @@ def _curves(figure: Any, history: list[Epoch]) -> None:
     loss.plot(epochs, [e.loss for e in history], color=TRAIN, label="training (mean over the epoch)", **style)
     loss.plot(epochs, [e.test_loss for e in history], color=TEST, label="test", **style)
     loss.set_title("Loss", fontsize=13)
-    loss.set_ylabel("cross-entropy, smoothed labels (nats)", fontsize=11)
+    loss.set_ylabel("cross-entropy, as trained (nats)", fontsize=11)
     accuracy.plot(epochs, [100 * e.train_accuracy for e in history], color=TRAIN, label="training", **style)
     accuracy.plot(epochs, [100 * e.test_accuracy for e in history], color=TEST, label="test", **style)
     accuracy.set_title("Accuracy", fontsize=13)
@@ -57,35 +68,77 @@ def _curves(figure: Any, history: list[Epoch]) -> None:
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def _samples(axes: Any, images: Array, true: Array, predicted: Array) -> None:
-    """The first test digits as they come, and below them the ones that were read wrongly.
+def _samples(axes: Any, images: Images, predicted: Array) -> None:
+    """The first test images as they come, and below them the ones that were read wrongly.
 
-    All in one pair of axes, in units of pixels of the digits: 48 pairs of axes take a second to lay out.
+    All in one pair of axes, in widths of an image: 48 pairs of axes take a second to lay out.
     """
+    true = images.test_y.numpy()
     wrong = np.flatnonzero(predicted != true)
     wrong_rows = min(MAX_WRONG_ROWS, max(1, -(-len(wrong) // COLUMNS)))
-    rows = ALL_ROWS - wrong_rows
+    rows, words = ALL_ROWS - wrong_rows, max(map(len, images.classes)) > 1
+    pitch_y, heading = PITCH_Y[words], HEADING[words]
     shown, first = wrong[: wrong_rows * COLUMNS], np.arange(min(rows * COLUMNS, len(true)))
     which = "all" if len(shown) == len(wrong) else f"the first {len(shown)}"
-    middle = COLUMNS * PITCH_X / 2 - (PITCH_X - SIDE) / 2
+    middle = COLUMNS * PITCH_X / 2 - (PITCH_X - 1) / 2
     title = {"fontsize": 13, "ha": "center", "va": "bottom"}
-    axes.text(middle, -HEADING, f"The first {len(first)} test digits, with what the network read", **title)
-    _tiles(axes, 0.0, images, true, predicted, first)
-    below = rows * PITCH_Y + GAP + HEADING
+    what = "digits" if images.name == "digits" else "images"
+    axes.text(middle, -heading, f"The first {len(first)} test {what}, with what the network read", **title)
+    _tiles(axes, 0.0, pitch_y, images, predicted, first)
+    below = rows * pitch_y + GAP + heading
     text = f"Read wrongly: {len(wrong)} of {len(true)}" + (f" ({which} shown)" if len(wrong) else "")
-    axes.text(middle, below - HEADING, text, color=WRONG if len(wrong) else RIGHT, **title)
-    _tiles(axes, below, images, true, predicted, shown)
-    axes.set(xlim=(-1, COLUMNS * PITCH_X), ylim=(below + wrong_rows * PITCH_Y, -HEADING - 2), aspect="equal")
+    axes.text(middle, below - heading, text, color=WRONG if len(wrong) else RIGHT, **title)
+    _tiles(axes, below, pitch_y, images, predicted, shown)
+    axes.set(xlim=(-0.12, COLUMNS * PITCH_X), ylim=(below + wrong_rows * pitch_y, -heading - 0.25), aspect="equal")
     axes.set_axis_off()
 
 
-def _tiles(axes: Any, top: float, images: Array, true: Array, predicted: Array, which: Array) -> None:
+def _tiles(axes: Any, top: float, pitch_y: float, images: Images, predicted: Array, which: Array) -> None:
+    grays, true = images.gray(images.test_x[pydl.from_numpy(which.astype(np.int64))]), images.test_y.numpy()
+    words = max(map(len, images.classes)) > 1
     for k, i in enumerate(which):
-        x, y, right = (k % COLUMNS) * PITCH_X, top + (k // COLUMNS) * PITCH_Y, true[i] == predicted[i]
+        x, y, right = (k % COLUMNS) * PITCH_X, top + (k // COLUMNS) * pitch_y, true[i] == predicted[i]
         color = RIGHT if right else WRONG
-        axes.imshow(images[i], cmap="gray_r", vmin=0, vmax=1, extent=(x, x + SIDE, y + SIDE, y))
+        axes.imshow(grays[k], cmap="gray_r", vmin=0, vmax=1, extent=(x, x + 1, y + 1, y))
         edge = {"color": "#bbbbbb", "linewidth": 0.8} if right else {"color": WRONG, "linewidth": 2.5}
-        axes.plot([x, x + SIDE, x + SIDE, x, x], [y, y, y + SIDE, y + SIDE, y], **edge)
-        text = f"{predicted[i]}" if right else f"{predicted[i]}, is {true[i]}"
-        weight = "normal" if right else "bold"
-        axes.text(x + SIDE / 2, y - 0.4, text, color=color, fontsize=11, fontweight=weight, ha="center", va="bottom")
+        axes.plot([x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], **edge)
+        read, is_ = images.classes[predicted[i]], images.classes[true[i]]
+        text = read if right else f"{read},{chr(10) if words else ' '}is {is_}"
+        font = {"fontsize": 8 if words else 11, "fontweight": "normal" if right else "bold", "linespacing": 0.95}
+        axes.text(x + 0.5, y - 0.05, text, color=color, ha="center", va="bottom", **font)
+
+
+# ---- the first convolution -----------------------------------------------------------------------------------------
+
+
+def _first_convolution(figure: Any, images: Images, convolution: nn.Conv2d) -> None:
+    """Its filters, and what each makes of the first test image."""
+    weight = convolution.weight.detach().numpy()[:MAX_MAPS, 0]
+    side = images.side
+    with pydl.no_grad():
+        maps = convolution(images.test_x[:1].view(1, 1, side, side)).relu().numpy()[0, :MAX_MAPS]
+    columns = 8 if len(weight) > 8 else -(-len(weight) // 2)
+    figure.set_facecolor("#f6f6f6")
+    left, middle, right = figure.subfigures(1, 3, width_ratios=[4, 1.7, 4])
+    top = abs(weight).max()
+    size = "×".join(map(str, weight.shape[1:]))
+    _grid(
+        left.subplots(), weight, columns, f"Filters {size} of the first convolution", cmap="RdBu_r", vmin=-top, vmax=top
+    )
+    name = images.classes[int(images.test_y[0])]
+    _grid(middle.subplots(), images.gray(images.test_x[:1]), 1, f"Test image: {name}", cmap="gray_r", vmin=0, vmax=1)
+    _grid(right.subplots(), maps, columns, "What they make of it (after relu)", cmap="viridis", vmin=0, vmax=maps.max())
+    for part in (left, middle, right):
+        part.set_facecolor("#f6f6f6")
+
+
+def _grid(axes: Any, pictures: Array, columns: int, title: str, **colors: Any) -> None:
+    """Pictures in rows of `columns`, in one pair of axes."""
+    for k, picture in enumerate(pictures):
+        x, y = (k % columns) * 1.12, (k // columns) * 1.12
+        axes.imshow(picture, extent=(x, x + 1, y + 1, y), interpolation="nearest", **colors)
+        axes.plot([x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], color="#999999", linewidth=0.6)
+    rows = -(-len(pictures) // columns)
+    axes.set(xlim=(-0.06, columns * 1.12 - 0.06), ylim=(rows * 1.12 - 0.06, -0.06), aspect="equal")
+    axes.set_title(title, fontsize=12)
+    axes.set_axis_off()

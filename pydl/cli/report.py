@@ -4,69 +4,105 @@
 from __future__ import annotations
 
 import argparse
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import pydl
-from pydl.cli.digits import CLASSES, Digits
-from pydl.cli.training import LABEL_SMOOTHING, MOMENTUM, SIZES, WEIGHT_DECAY, Clock, Result
+from pydl.cli.train_data import Images
+from pydl.cli.train_recipes import HIDDEN, MOMENTUM, RECIPES, WEIGHT_DECAY, make_model
+from pydl.cli.training import Clock, Result
 from pydl.io import safetensors
 
-__all__ = ["confusion", "heading", "save_weights", "times"]
+__all__ = ["confusion", "heading", "name_of", "save_weights", "stopping", "times"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+SCHEDULES = {
+    "none": "constant", "cosine": "falling to 0", "step": "falling tenfold twice",
+    "onecycle": "rising, then falling to 0",
+}  # fmt: skip
 
 
-def heading(options: argparse.Namespace, digits: Digits) -> str:
+def name_of(options: argparse.Namespace, images: Images) -> str:
+    """The network's name, with the sizes of an MLP."""
+    if options.model == "mlp":
+        return "mlp " + "-".join(map(str, (images.side**2, *HIDDEN, len(images.classes))))
+    return {"cnn": "CNN", "lenet": "LeNet-5"}[options.model]
+
+
+def heading(options: argparse.Namespace, images: Images, n_steps_done: int) -> str:
     """What is trained, on what, and how."""
-    n_weights = sum(a * b + b for a, b in pairwise(SIZES))
+    state = pydl.get_rng_state()  # making a network to count its weights must not change the run's
+    n_weights = sum(p.numel() for p in make_model(options.model, images.side, len(images.classes)).parameters())
+    pydl.set_rng_state(state)
+    what = "digits" if images.name == "digits" else "images"
+    decay = WEIGHT_DECAY[options.optimizer]
+    recipe = RECIPES[images.name, options.model]
+    how = {"sgd": f"SGD with Nesterov momentum {MOMENTUM}", "adam": "Adam", "adamw": "AdamW"}[options.optimizer]
+    varied = [" mirrored"] if recipe.mirror else []
+    varied += [f" shifted by up to {recipe.shift} pixel"] if recipe.shift else []
     return (
-        f"pydl {pydl.__version__}: {options.model} {'-'.join(map(str, SIZES))} ({n_weights:,} weights),"
-        f" {len(digits.train_x)} digits to train on, {len(digits.test_x)} to test on\n"
-        f"SGD with Nesterov momentum {MOMENTUM}, weight decay {WEIGHT_DECAY}, label smoothing {LABEL_SMOOTHING},"
-        f" lr {options.lr:g} falling to 0, batch {options.batch}, seed {options.seed}, threads {pydl.get_num_threads()}"
+        f"pydl {pydl.__version__}: {name_of(options, images)} ({n_weights:,} weights),"
+        f" {len(images.train_x)} {what} to train on, {len(images.test_x)} to test on\n"
+        f"{how}, weight decay {decay:g}, label smoothing {recipe.smoothing:g},"
+        f" lr {options.lr:g} {SCHEDULES[options.scheduler]}, batch {options.batch}, seed {options.seed},"
+        f" threads {pydl.get_num_threads()}"
+        + (f"\ntraining images are{' and'.join(varied)} at random" if varied else "")
+        + (f"\nresumed after {n_steps_done} steps" if n_steps_done else "")
     )
 
 
-def confusion(predicted: Array, true: Array) -> str:
-    """How often each digit was read as each: a table, what share of each was right, and the mistakes by frequency."""
-    counts = np.zeros((CLASSES, CLASSES), np.int64)
+def stopping(result: Result, options: argparse.Namespace) -> str:
+    """Which epoch's weights were kept, and why training ended."""
+    n, best = len(result.history), result.history[result.chosen - 1]
+    why = f"no lower test loss for {options.patience} epochs" if n < options.epochs else "all epochs done"
+    return f"stopped after epoch {n} ({why}); kept the weights of epoch {result.chosen}, test loss {best.test_loss:.4f}"
+
+
+def confusion(predicted: Array, true: Array, classes: tuple[str, ...]) -> str:
+    """How often each class was read as each: a table, what share of each was right, and the mistakes by frequency."""
+    n = len(classes)
+    counts = np.zeros((n, n), np.int64)
     np.add.at(counts, (true, predicted), 1)
-    head = "".join(f"{d:4}" for d in range(CLASSES))
-    lines = ["", "test set: rows are the true digits, columns what the network read", f"      {head}"]
-    for digit, row in enumerate(counts):
-        cells = "".join(f"{n:4}" if n else "   ." for n in row)
-        lines.append(f"{digit:4}  {cells}   {100 * row[digit] / max(1, row.sum()):6.1f} % right")
-    wrong = [(int(counts[t, p]), t, p) for t in range(CLASSES) for p in range(CLASSES) if t != p and counts[t, p]]
+    wide = max(4, 2 + len(str(counts.max())))
+    margin = max(4, max(map(len, classes)))
+    head = "".join(f"{name[: wide - 1]:>{wide}}" for name in classes)
+    lines = ["", "test set: rows are the true classes, columns what the network read", f"{'':{margin}}  {head}"]
+    for i, row in enumerate(counts):
+        cells = "".join(f"{k:{wide}}" if k else f"{'.':>{wide}}" for k in row)
+        lines.append(f"{classes[i]:>{margin}}  {cells}   {100 * row[i] / max(1, row.sum()):6.1f} % right")
+    wrong = [(int(counts[t, p]), t, p) for t in range(n) for p in range(n) if t != p and counts[t, p]]
     wrong.sort(key=lambda w: (-w[0], w[1], w[2]))
-    right = int(np.trace(counts))
-    mistakes = ", ".join(f"{t} read as {p}" + (f" ({n} times)" if n > 1 else "") for n, t, p in wrong) or "none"
-    lines.append(f"{right} of {len(true)} right; mistakes: {mistakes}")
+    shown = [f"{classes[t]} read as {classes[p]}" + (f" ({k} times)" if k > 1 else "") for k, t, p in wrong[:8]]
+    more = f", and {len(wrong) - 8} other kinds" if len(wrong) > 8 else ""
+    lines.append(f"{int(np.trace(counts))} of {len(true)} right; mistakes: {', '.join(shown) or 'none'}{more}")
     return "\n".join(lines)
 
 
 def times(clock: Clock) -> str:
     """Where the time went: each part of the training, and what share of it was spent inside compiled kernels."""
     lines = ["", "part           time   share   in compiled kernels"]
-    total = sum(clock.wall_ns.values())
+    total = max(1, sum(clock.wall_ns.values()))
     rows = [(part, ns, clock.kernels_ns[part]) for part, ns in clock.wall_ns.items()]
     for part, ns, kernels_ns in [*rows, ("all", total, sum(clock.kernels_ns.values()))]:
         lines.append(f"{part:10} {ns / 1e9:6.2f} s  {100 * ns / total:4.0f} %   {100 * kernels_ns / max(1, ns):4.0f} %")
     return "\n".join([*lines, ""])
 
 
-def save_weights(path: str, result: Result, options: argparse.Namespace) -> None:
+def save_weights(path: str, result: Result, options: argparse.Namespace, images: Images) -> None:
     """The network's state_dict, with what made it in the metadata."""
     metadata = {
-        "model": f"{options.model} {'-'.join(map(str, SIZES))}",
-        "data": "scikit-learn load_digits, pixels / 16",
+        "model": name_of(options, images),
+        "data": images.source,
+        "mean": repr(images.mean),
+        "std": repr(images.std),
         "seed": str(options.seed),
-        "epochs": str(options.epochs),
+        "epochs": str(result.chosen),
         "batch": str(options.batch),
         "lr": repr(options.lr),
-        "test_accuracy": f"{result.history[-1].test_accuracy:.6f}",
+        "optimizer": options.optimizer,
+        "scheduler": options.scheduler,
+        "test_accuracy": f"{result.history[result.chosen - 1].test_accuracy:.6f}",
         "pydl": pydl.__version__,
     }
     safetensors.save_file(result.model.state_dict(), path, metadata)

@@ -56,7 +56,7 @@ def get_total_norm(
     with autograd.no_grad():
         norm = _norm(tensors, norm_type)
     wide = any(tensor.dtype is dtypes.float64 for tensor in tensors)
-    total: Tensor = tape.empty((), np.dtype(np.float64 if wide else np.float32))  # type: ignore[assignment]
+    total: Tensor = tape.empty((), np.dtype(np.float64 if wide else np.float32))
     total.fill_(norm)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(

@@ -160,8 +160,8 @@ class LRScheduler:
         self._get_lr_called_within_step = True
         try:
             self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-            closed = epoch is not None and hasattr(self, "_get_closed_form_lr")
-            values = self._get_closed_form_lr() if closed else self.get_lr()
+            closed = getattr(self, "_get_closed_form_lr", self.get_lr)
+            values = self.get_lr() if epoch is None else closed()
         finally:
             self._get_lr_called_within_step = False
         self._set(values)
