@@ -4,6 +4,7 @@
 #include "norm_kernels.h"
 #include "simd.h"
 #include "norm.h"
+#include "norm_rows.h"
 
 #define ENTRY(name) .name = name,
 const pydl_norm PYDL_OWN(pydl_norm) = {PYDL_NORM(ENTRY)};

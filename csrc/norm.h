@@ -280,8 +280,10 @@ static void affine_cols(const void *x_, void *y_, ptrdiff_t ld, ptrdiff_t rows, 
         const int four = rows - r >= ROWS_AT_ONCE;
         for (ptrdiff_t j = 0; j < cols; j += LANES) {
             const real *m = shift ? shift + j : NULL, *b = shift ? offset + j : NULL;
-            if (four) affine_block(x + r * ld + j, y + r * ld + j, ld, cols - j, m, scale + j, b, ROWS_AT_ONCE);
-            else affine_block(x + r * ld + j, y + r * ld + j, ld, cols - j, m, scale + j, b, 1);
+            const ptrdiff_t at = r * ld + j;
+            if (four && cols - j >= LANES) affine_block(x + at, y + at, ld, LANES, m, scale + j, b, ROWS_AT_ONCE);
+            else if (four) affine_block(x + at, y + at, ld, cols - j, m, scale + j, b, ROWS_AT_ONCE);
+            else affine_block(x + at, y + at, ld, cols - j, m, scale + j, b, 1);
         }
         r += four ? ROWS_AT_ONCE : 1;
     }
@@ -323,84 +325,12 @@ static void grad_cols(const void *dy_, const void *x_, void *dx_, ptrdiff_t ld, 
         const int four = rows - r >= ROWS_AT_ONCE;
         for (ptrdiff_t j = 0; j < cols; j += LANES) {
             const ptrdiff_t at = r * ld + j;
-            if (four) grad_block(dy + at, x + at, dx + at, ld, cols - j, shift + j, k1 + j, k2 + j, k3 + j, ROWS_AT_ONCE);
+            if (four && cols - j >= LANES)
+                grad_block(dy + at, x + at, dx + at, ld, LANES, shift + j, k1 + j, k2 + j, k3 + j, ROWS_AT_ONCE);
+            else if (four) grad_block(dy + at, x + at, dx + at, ld, cols - j, shift + j, k1 + j, k2 + j, k3 + j, ROWS_AT_ONCE);
             else grad_block(dy + at, x + at, dx + at, ld, cols - j, shift + j, k1 + j, k2 + j, k3 + j, 1);
         }
         r += four ? ROWS_AT_ONCE : 1;
-    }
-}
-
-/* --- rows: layer norm, RMS norm ------------------------------------------------------------------------------------------ */
-
-static void layer_rows(const void *x_, void *y_, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t n, const void *w_, const void *b_, double eps,
-                       int centered, void *hi_, void *lo_, void *rstd_) {
-    const real *w = w_, *b = b_;
-    real *hi = hi_, *lo = lo_, *rstd = rstd_;
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const real *x = (const real *)x_ + r * ld;
-        real *y = (real *)y_ + r * ld;
-        double mean = 0, m2, ignored;
-        if (centered) run_moments(x, 0, 1, n, &mean, &m2);
-        else run_sums(SUM_SQUARES, x, x, x, 0, 1, n, 0, &ignored, &m2);
-        const real high = (real)mean, low = (real)(mean - (double)high), scale = (real)rstd_of(m2, (double)n, eps);
-        const vreal m = vset(high), a = vset(scale), c = vset(-low * scale);
-        if (centered) hi[r] = high;
-        if (centered) lo[r] = low;
-        rstd[r] = scale;
-        for (ptrdiff_t i = 0; i < n; i += LANES) {
-            const ptrdiff_t left = n - i;
-            const vreal v = vload_upto(x + i, left), h = centered ? vfma(v - m, a, c) : v * a;
-            const vreal scaled = w ? h * vload_upto(w + i, left) : h;
-            vstore_upto(y + i, !b ? scaled : w ? vfma(h, vload_upto(w + i, left), vload_upto(b + i, left)) : h + vload_upto(b + i, left),
-                        left);
-        }
-    }
-}
-
-/* One row: dx = k1 w dy + k2 (x - m) + k3, dw += dy h, db += dy with h = (x - m) r + c. */
-INLINE void layer_row_apply(const real *dy, const real *x, real *dx, ptrdiff_t n, const real *w, const vreal coefs[6], real *dw, real *db) {
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        const ptrdiff_t left = n - i;
-        const vreal g = vload_upto(dy + i, left), d = vload_upto(x + i, left) - coefs[0];
-        if (dx) {
-            const vreal wg = w ? g * vload_upto(w + i, left) : g;
-            vstore_upto(dx + i, vfma(coefs[3], wg, vfma(coefs[4], d, coefs[5])), left);
-        }
-        if (dw) vstore_upto(dw + i, vfma(g, vfma(d, coefs[1], coefs[2]), vload_upto(dw + i, left)), left);
-        if (db) vstore_upto(db + i, g + vload_upto(db + i, left), left);
-    }
-}
-
-static void layer_rows_bwd(const void *dy_, const void *x_, void *dx_, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t n, const void *w_,
-                           const void *hi_, const void *lo_, const void *rstd_, int centered, void *dw, void *db) {
-    const real *w = w_, *hi = hi_, *lo = lo_, *rstd = rstd_;
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const real *dy = (const real *)dy_ + r * ld, *x = (const real *)x_ + r * ld;
-        real *dx = dx_ ? (real *)dx_ + r * ld : NULL;
-        const real high = centered ? hi[r] : 0, low = centered ? lo[r] : 0;
-        const double s = rstd[r];
-        double sum = 0, dot = 0;
-        if (dx && w) run_sums(SUM_WEIGHTED, dy, x, w, 0, 1, n, high, &sum, &dot);
-        else if (dx) run_sums(SUM_GRADS, dy, x, x, 0, 1, n, high, &sum, &dot);
-        const double slope = -s * s * s * (dot - (double)low * sum) / (double)n;
-        const double rest = centered ? -s * sum / (double)n - slope * (double)low : 0;
-        const vreal coefs[6] = {vset(high), vset(rstd[r]), vset(-low * rstd[r]), vset(rstd[r]), vset((real)slope), vset((real)rest)};
-        layer_row_apply(dy, x, dx, n, w, coefs, dw, db);
-    }
-}
-
-/* --- local response norm ------------------------------------------------------------------------------------------------- */
-
-static void window_sum(const void *x_, void *y_, ptrdiff_t channels, ptrdiff_t n, ptrdiff_t below, ptrdiff_t above) {
-    const real *x = x_;
-    real *y = y_;
-    for (ptrdiff_t c = 0; c < channels; c++) {
-        const ptrdiff_t first = c > below ? c - below : 0, end = channels - c - 1 > above ? c + above + 1 : channels;
-        for (ptrdiff_t i = 0; i < n; i += LANES) {
-            vreal s = {0};
-            for (ptrdiff_t d = first; d < end; d++) s += vload_upto(x + d * n + i, n - i);
-            vstore_upto(y + c * n + i, s, n - i);
-        }
     }
 }
 

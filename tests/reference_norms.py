@@ -77,9 +77,7 @@ def layer_norm(
     return h * (1 if weight is None else weight) + (0 if bias is None else bias)
 
 
-def rms_norm(
-    x: Array, normalized_shape: Sequence[int], weight: Array | None = None, eps: float | None = None
-) -> Array:
+def rms_norm(x: Array, normalized_shape: Sequence[int], weight: Array | None = None, eps: float | None = None) -> Array:
     assert eps is not None, "the default depends on the type, which the reference does not see"
     dims = tuple(range(x.ndim - len(normalized_shape), x.ndim))
     h = x / np.sqrt((x * x).mean(dims, keepdims=True) + eps) if x.size else x

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -17,7 +18,7 @@ SHAPES = [(1, 1), (3, 2), (5, 9), (4, 33), (70, 65), (3, 1000), (250, 3), (2, 10
 WIDE = np.longdouble
 
 
-def matrix(shape: tuple[int, int], dtype: Any, seed: int = 0, scale: float = 1.0, mean: float = 0.0) -> tuple[Array, Array]:
+def matrix(shape: tuple[int, int], dtype: Any, seed: int = 0, scale: float = 1.0, mean: float = 0.0) -> Any:
     """Memory whose rows are one longer than the n columns seen; and the view of these."""
     rows, n = shape
     memory = (np.random.default_rng(seed).standard_normal((rows, n + 1)) * scale + mean).astype(dtype)
@@ -33,7 +34,7 @@ def moments(name: str, isa: str, dtype: Any, memory: Array, n: int) -> list[Arra
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize(("mean", "scale"), [(0.0, 1.0), (3.0, 2.0), (1e4, 1e-2)])
 def test_moments(isa: str, dtype: Any, shape: tuple[int, int], mean: float, scale: float) -> None:
-    """Each sum rounds once per addition of a chain; the second pass is about a mean that is off by eps |mean| at most."""
+    """Each sum rounds once per addition of a chain; the second pass is about a mean off by eps |mean| at most."""
     memory, x = matrix(shape, dtype, scale=scale, mean=mean)
     eps = float(np.finfo(dtype).eps)
     for name, axis, count in (("moments_runs", None, x.size), ("moments_cols", 0, len(x))):
@@ -43,7 +44,8 @@ def test_moments(isa: str, dtype: Any, shape: tuple[int, int], mean: float, scal
         want_m2 = np.atleast_1d(np.square(exact - exact.mean(axis, keepdims=axis is not None)).sum(axis))
         spread = np.sqrt(want_m2 / count)
         off = np.abs(want) * eps * math.sqrt(count)  # of the first pass's mean
-        assert (np.abs(got_mean - want) <= 4 * eps * math.sqrt(count) * (spread + off) + np.finfo(float).eps * 4 * abs(want)).all()
+        bound = 4 * eps * math.sqrt(count) * (spread + off) + np.finfo(float).eps * 4 * abs(want)
+        assert (np.abs(got_mean - want) <= bound).all()
         assert (np.abs(got_m2 - want_m2) <= 4 * eps * math.sqrt(count) * (want_m2 + count * off * off)).all()
 
 
@@ -80,7 +82,8 @@ def test_gradient_sums(isa: str, dtype: Any, shape: tuple[int, int]) -> None:
     shift = np.random.default_rng(2).standard_normal(n).astype(dtype)
     eps = float(np.finfo(dtype).eps)
     for kind, axis, by, size in (("runs", None, shift[:1].copy(), 1), ("cols", 0, shift, n)):
-        s1, s2 = Call(f"norm.grad_sums_{kind}", (other, memory, n + 1, rows, n, by, wide(size), wide(size))).run(isa, dtype)
+        args = (other, memory, n + 1, rows, n, by, wide(size), wide(size))
+        s1, s2 = Call(f"norm.grad_sums_{kind}", args).run(isa, dtype)
         g, d = dy.astype(WIDE), x.astype(WIDE) - by
         length = math.sqrt(x.size if axis is None else rows)
         assert (np.abs(s1 - g.sum(axis)) <= 4 * eps * length * np.sqrt(np.square(g).sum(axis))).all()
@@ -91,15 +94,15 @@ def test_gradient_sums(isa: str, dtype: Any, shape: tuple[int, int]) -> None:
 def test_folding_parts_gives_the_moments_of_the_whole(isa: str, dtype: Any) -> None:
     x = np.random.default_rng(0).standard_normal((4, 100)) * 1e-2 + 1e4
     cuts = [0, 1, 40, 41, 100]
-    parts = [x[:, a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [x[:, a:b] for a, b in itertools.pairwise(cuts)]
     count = np.diff(cuts).astype(float)
     mean = np.array([p.astype(WIDE).mean(1) for p in parts]).astype(float)
-    m2 = np.array([np.square(p.astype(WIDE) - p.astype(WIDE).mean(1, keepdims=True)).sum(1) for p in parts]).astype(float)
+    m2 = np.array([(p.astype(WIDE).var(1) * p.shape[1]) for p in parts]).astype(float)
     want, want_m2 = x.astype(WIDE).mean(1), np.square(x.astype(WIDE) - x.astype(WIDE).mean(1, keepdims=True)).sum(1)
     for a, b, strides in ((mean, m2, (4, 1)), (mean.T.copy(), m2.T.copy(), (1, 4))):
-        got, got_m2 = Call(
-            "norm.fold_moments", (4, strides[0], 4, strides[1], count, a, b, wide(4), wide(4))
-        ).run(isa, dtype)
+        got, got_m2 = Call("norm.fold_moments", (4, strides[0], 4, strides[1], count, a, b, wide(4), wide(4))).run(
+            isa, dtype
+        )
         np.testing.assert_allclose(got, want.astype(float), rtol=1e-15)
         np.testing.assert_allclose(got_m2, want_m2.astype(float), rtol=1e-9)
     (total,) = Call("norm.fold_sums", (4, 4, 4, mean, wide(4))).run(isa, dtype)
@@ -142,9 +145,9 @@ def test_layer_rows(isa: str, dtype: Any, shape: tuple[int, int], centered: int)
     assert (y[:, n:] == 7).all()
     given = stats if centered else [None, None, stats[0]]
     sums = Out(np.ones(n, dtype)), Out(np.ones(n, dtype))
-    dx, dw, db = Call(
-        "norm.layer_rows_bwd", (other, memory, out, n + 1, rows, n, w, *given, centered, *sums)
-    ).run(isa, dtype)
+    dx, dw, db = Call("norm.layer_rows_bwd", (other, memory, out, n + 1, rows, n, w, *given, centered, *sums)).run(
+        isa, dtype
+    )
     g = dy.astype(WIDE) * w
     want = rstd * (g - g.mean(1, keepdims=True) * centered - h * (g * h).mean(1, keepdims=True))
     assert (np.abs(dx[:, :n] - want) <= bound * (1 + np.abs(rstd * g).max())).all()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What normalisations promise beyond their Cases: accuracy, memory formats, running statistics, gradients that are wanted."""
+"""What normalisations promise beyond their Cases: accuracy, formats, running statistics, only the gradients wanted."""
 
 from __future__ import annotations
 

@@ -2,6 +2,15 @@
 """All rows, in the order in which they run."""
 
 from bench.row import Row
-from bench.rows import eltwise, gemm, layers, tiny, training
+from bench.rows import convolution, eltwise, gemm, layers, norms, pooling, tiny, training
 
-ROWS: list[Row] = [*gemm.rows(), *layers.rows(), *eltwise.rows(), *tiny.rows(), *training.rows()]
+ROWS: list[Row] = [
+    *gemm.rows(),
+    *layers.rows(),
+    *norms.rows(),
+    *convolution.rows(),
+    *eltwise.rows(),
+    *pooling.rows(),
+    *tiny.rows(),
+    *training.rows(),
+]

@@ -51,7 +51,7 @@ cdef struct Room:
     size_t n_bytes
     double* count
     double* a                 # per (group, channel): mean or s1
-    double* b                 #                       m2 or s2
+    double* b                 # likewise m2 or s2
     double* a_total           # per channel or per image's group
     double* b_total
     char* coefs               # four arrays per (group, channel)

@@ -40,10 +40,10 @@ def _shaped(gradient: Any, shape: tuple[int, ...]) -> Any:
 
 @op
 class layer_norm:
-    """y = (x − mean) / √(var + eps) · weight + bias, with mean and variance over the last dimensions, `normalized_shape`.
+    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance over the last dimensions, `normalized_shape`.
 
-    Shapes: x (..., *normalized_shape), weight and bias (*normalized_shape), each may be None; y as x.
-    Gradient: dx = (w dy − mean(w dy) − h mean(w dy h))/σ with h = (x − mean)/σ, dw = Σ dy h, db = Σ dy. Of higher order by
+    Shapes: x (..., *normalized_shape), weight and bias (*normalized_shape), each may be None; y as x. Gradient: dx
+    = (w dy − mean(w dy) − h mean(w dy h))/σ with h = (x − mean)/σ, dw = Σ dy h, db = Σ dy. Of higher order by
     composition. Errors: ShapeError if x does not end in normalized_shape or weight or bias is of another shape;
     NotImplementedError for integers. Source: Ba et al. 2016; torch.nn.functional.layer_norm.
 
@@ -82,10 +82,10 @@ class layer_norm:
 class rms_norm:
     """y = x / √(mean x² + eps) · weight, with the mean over the last dimensions, `normalized_shape`.
 
-    eps is the spacing of x's type at 1 by default. Shapes: x (..., *normalized_shape), weight (*normalized_shape) or None;
-    y as x. Gradient: dx = (w dy − h mean(w dy h))/ρ with h = x/ρ, dw = Σ dy h. Of higher order by composition.
-    Errors: ShapeError if x does not end in normalized_shape or weight is of another shape; NotImplementedError for integers.
-    Source: Zhang and Sennrich 2019; torch.nn.functional.rms_norm.
+    eps is the spacing of x's type at 1 by default. Shapes: x (..., *normalized_shape), weight (*normalized_shape)
+    or None; y as x. Gradient: dx = (w dy − h mean(w dy h))/ρ with h = x/ρ, dw = Σ dy h. Of higher order by
+    composition. Errors: ShapeError if x does not end in normalized_shape or weight is of another shape;
+    NotImplementedError for integers. Source: Zhang and Sennrich 2019; torch.nn.functional.rms_norm.
 
     Example:
         >>> import pydl

@@ -34,7 +34,9 @@ def _of_fixed_statistics(dy: Any, x: Any, weight: Any, stats: Any, needs: tuple[
     return dx, dw, db
 
 
-def _grouped_gradients(dy: Any, x: Any, weight: Any, n_groups: int, eps: float, needs: tuple[bool, ...]) -> checks.Triple:
+def _grouped_gradients(
+    dy: Any, x: Any, weight: Any, n_groups: int, eps: float, needs: tuple[bool, ...]
+) -> checks.Triple:
     """The gradients of group norm with operations."""
     blocks = (x.shape[0], n_groups, x[0].numel() // n_groups if x.shape[0] and n_groups else 0)
     dx, dw, db = checks.differentiable_gradients(dy, x, checks.lead_shape(x, weight), blocks, (2,), eps, needs)
@@ -43,18 +45,18 @@ def _grouped_gradients(dy: Any, x: Any, weight: Any, n_groups: int, eps: float, 
 
 @op
 class batch_norm:
-    """y = (x − mean) / √(var + eps) · weight + bias, with mean and variance of each channel over the batch and all positions.
+    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel over batch and positions.
 
     In training they are those of x, and the running statistics become (1 − momentum) r + momentum s, with the unbiased
     variance; otherwise the running statistics are used.
 
-    Shapes: x (N, C, ...); running_mean, running_var, weight, bias (C), each may be None; y as x, in x's memory format.
-    Gradient: dx = w/σ (dy − mean dy − h mean(dy h)) with h = (x − mean)/σ, dw = Σ dy h, db = Σ dy; with running statistics
-    dx = w/σ dy. Of higher order by composition.
-    Errors: ValueError for one value per channel in training, for one running statistic without the other, for an eps
-    that is negative, or 0 in training; RuntimeError for sizes or types that do not fit and without running statistics in evaluation; NotImplementedError
-    for integers. Notes: the variance takes two passes, so a mean 10⁶ times the deviation costs no accuracy.
-    Source: Ioffe and Szegedy 2015; torch.nn.functional.batch_norm.
+    Shapes: x (N, C, ...); running_mean, running_var, weight, bias (C), each may be None; y as x, in x's memory
+    format. Gradient: dx = w/σ (dy − mean dy − h mean(dy h)) with h = (x − mean)/σ, dw = Σ dy h, db = Σ dy; with
+    running statistics dx = w/σ dy. Of higher order by composition. Errors: ValueError for one value per channel in
+    training, for one running statistic without the other, for an eps that is negative, or 0 in training;
+    RuntimeError for sizes or types that do not fit and without running statistics in evaluation;
+    NotImplementedError for integers. Notes: the variance takes two passes, so a mean 10⁶ times the deviation costs
+    no accuracy. Source: Ioffe and Szegedy 2015; torch.nn.functional.batch_norm.
 
     Example:
         >>> import pydl
@@ -87,7 +89,7 @@ class batch_norm:
         return x, weight, bias, running_mean, running_var, bool(training), float(momentum), eps
 
     def forward(
-        ctx: Any, x: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor, training: bool, momentum: float, eps: float
+        ctx: Any, x: Tensor, w: Any, b: Any, mean: Any, var: Any, training: bool, momentum: float, eps: float
     ) -> Tensor:
         y, stats = kernels.batch_norm_fwd(x, mean, var, w, b, training, momentum, eps)
         ctx.save(x, w, stats)
@@ -107,15 +109,16 @@ class batch_norm:
 
 @op
 class instance_norm:
-    """y = (x − mean) / √(var + eps) · weight + bias, with mean and variance of each channel of each sample over all positions.
+    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel of each sample apart.
 
-    Running statistics, where given, become (1 − momentum) r + momentum s with s the average over the batch; they are used
-    instead of x's own without `use_input_stats`.
+    Running statistics, where given, become (1 − momentum) r + momentum s with s the average over the batch; they
+    are used instead of x's own without `use_input_stats`.
 
-    Shapes: x (N, C, ...) with at least one position dimension; running_mean, running_var, weight, bias (C), each may be None;
-    y as x, in x's memory format. Gradient: as group_norm's with one channel a group. Of higher order by composition.
-    Errors: ValueError for a single position, for one running statistic without the other; RuntimeError for sizes or types
-    that do not fit; NotImplementedError for integers. Source: Ulyanov et al. 2016; torch.nn.functional.instance_norm.
+    Shapes: x (N, C, ...) with at least one position dimension; running_mean, running_var, weight, bias (C), each
+    may be None; y as x, in x's memory format. Gradient: as group_norm's with one channel a group. Of higher order
+    by composition. Errors: ValueError for a single position, for one running statistic without the other;
+    RuntimeError for sizes or types that do not fit; NotImplementedError for integers. Source: Ulyanov et al. 2016;
+    torch.nn.functional.instance_norm.
 
     Example:
         >>> import pydl
@@ -145,7 +148,7 @@ class instance_norm:
             )
         checks.input_arg(x, "instance_norm", 3)
         checks.channel_args(x, running_mean, running_var, weight, bias, bool(use_input_stats), "instance_norm")
-        eps = checks.eps_arg(eps, "instance_norm")
+        eps = float(eps)
         return x, weight, bias, running_mean, running_var, bool(use_input_stats), float(momentum), eps
 
     def forward(
@@ -172,15 +175,15 @@ class instance_norm:
 
 @op
 class group_norm:
-    """y = (x − mean) / √(var + eps) · weight + bias, with mean and variance over the channels of a group and all positions.
+    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance over a group of channels and all positions.
 
     The C channels of each sample fall into `num_groups` groups of neighbours.
 
-    Shapes: x (N, C, ...), weight and bias (C), each may be None; y as x, in x's memory format.
-    Gradient: dx = (w dy − mean(w dy) − h mean(w dy h))/σ with means over the group, dw = Σ dy h, db = Σ dy. Of higher order by
+    Shapes: x (N, C, ...), weight and bias (C), each may be None; y as x, in x's memory format. Gradient: dx = (w dy
+    − mean(w dy) − h mean(w dy h))/σ with means over the group, dw = Σ dy h, db = Σ dy. Of higher order by
     composition. Errors: ShapeError if the groups do not divide the channels; ValueError for one value per group;
-    RuntimeError for sizes or types that do not fit; NotImplementedError for integers.
-    Source: Wu and He 2018; torch.nn.functional.group_norm.
+    RuntimeError for sizes or types that do not fit; NotImplementedError for integers. Source: Wu and He 2018;
+    torch.nn.functional.group_norm.
 
     Example:
         >>> import pydl
@@ -204,7 +207,7 @@ class group_norm:
             )
         checks.several_values((x.shape[0] * channels // num_groups, *x.shape[2:]), x.shape)
         checks.channel_args(x, None, None, weight, bias, False, "group_norm")
-        return x, weight, bias, int(num_groups), checks.eps_arg(eps, "group_norm")
+        return x, weight, bias, int(num_groups), float(eps)
 
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, n_groups: int, eps: float) -> Tensor:
         y, stats = kernels.group_norm_fwd(x, n_groups, None, None, w, b, 0.0, eps)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydl import creation
@@ -81,7 +80,7 @@ class _NormBase(Module):
         self,
         state_dict: Any,
         prefix: str,
-        local_metadata: Mapping[str, Any],
+        local_metadata: dict[str, Any],
         strict: bool,
         missing_keys: list[str],
         unexpected_keys: list[str],
@@ -126,7 +125,7 @@ class _BatchNorm(_NormBase):
 
 
 class BatchNorm1d(_BatchNorm):
-    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel over the batch and all positions.
+    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel over batch and positions.
 
     In evaluation mode the running statistics are used; `momentum=None` makes them averages over all batches.
 

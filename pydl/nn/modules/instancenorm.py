@@ -57,7 +57,7 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel of each sample over its positions.
+    """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel of each sample apart.
 
     Without `affine` there are no weight and bias; with `track_running_stats` evaluation uses running statistics.
 

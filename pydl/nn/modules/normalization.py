@@ -83,9 +83,9 @@ class LayerNorm(Module):
 class RMSNorm(Module):
     """y = x / √(mean x² + eps) · weight, the mean over the last dimensions, `normalized_shape`.
 
-    Shapes: x (..., *normalized_shape), weight (*normalized_shape), y as x. Weight starts at 1; eps None is the spacing of
-    x's type at 1. Gradient: see `nn.functional.rms_norm`. Errors: ShapeError if x does not end in normalized_shape.
-    Source: torch.nn.RMSNorm.
+    Shapes: x (..., *normalized_shape), weight (*normalized_shape), y as x. Weight starts at 1; eps None is the
+    spacing of x's type at 1. Gradient: see `nn.functional.rms_norm`. Errors: ShapeError if x does not end in
+    normalized_shape. Source: torch.nn.RMSNorm.
 
     Example:
         >>> import pydl
