@@ -101,6 +101,22 @@ def test_shuffles_undo_each_other() -> None:
         np.testing.assert_array_equal(z.numpy(), x)
 
 
+def test_the_librarys_own_format_is_kept_and_never_seen() -> None:
+    from pydl._core.formats import has_own_format, in_own_format
+
+    x = pydl.from_numpy(np.random.default_rng(9).standard_normal((2, 8, 5, 6)))
+    for call in (
+        lambda t: F.interpolate(t, 7), lambda t: F.interpolate(t, (3, 9), mode="bicubic"),
+        lambda t: F.pixel_shuffle(t, 2), lambda t: F.pixel_unshuffle(t[:, :, :4], 2),
+        lambda t: F.channel_shuffle(t, 4),
+    ):  # fmt: skip
+        own = in_own_format(x)
+        y, wanted = call(own), call(x)
+        assert has_own_format(y) or not has_own_format(own)  # indexing is an observation
+        assert y.is_contiguous() and y.stride() == wanted.stride()
+        assert y.numpy().tobytes() == wanted.numpy().tobytes()
+
+
 @pytest.mark.parametrize("mode, n", MODES)
 def test_constants_stay_and_gradients_add_up(mode: str, n: int) -> None:
     """Weights of an output sum to 1, so gradients of ones sum to the number of outputs."""

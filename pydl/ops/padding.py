@@ -75,7 +75,7 @@ class constant_pad_nd:
         for d, a, b in pairs(sizes, len(shape)):
             if shape[d] + a + b < 0 or shape[d] + min(a, 0) < 0 or shape[d] + min(b, 0) < 0:
                 raise ShapeError(f"pad: dimension {d} of {shape} is too small for the negative padding ({a}, {b})")
-        return input, tuple(sizes), value
+        return input, tuple(sizes), _fill_value(value, input)
 
     def forward(ctx: Any, x: Tensor, sizes: tuple[int, ...], value: float) -> Tensor:
         ctx.sizes = sizes
@@ -87,6 +87,18 @@ class constant_pad_nd:
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return constant_pad_nd(dy, tuple(-s for s in ctx.sizes))
+
+
+def _fill_value(value: Any, input: Tensor) -> Any:
+    """The value as the input's type holds it; RuntimeError where it cannot."""
+    if input.dtype.is_floating_point:
+        return value
+    if input.dtype.np == np.bool_:
+        return bool(value)
+    limits = np.iinfo(input.dtype.np)
+    if not limits.min <= value <= limits.max:  # NaN is not either
+        raise RuntimeError(f"pad: value {value} cannot be converted to {input.dtype} without overflow")
+    return int(value)
 
 
 def _constant(n: int, first: int, last: int) -> Any:

@@ -41,7 +41,9 @@ def _constant(g: Draw) -> Iterator[Sample]:
         yield S(g.normal(*shape), sizes)
         yield S(g.normal(*shape), sizes, value=0.625)
     yield S(g.integers(-9, 9, 3, 4), (1, 1))
-    yield S(g.flags(3, 4), (1, 1), value=1)
+    yield S(g.integers(-9, 9, 3, 4), (1, 1), value=-2.75)
+    yield S(g.integers(-9, 9, 3, 4).astype(np.int8), (0, 3), value=-128)
+    yield S(g.flags(3, 4), (1, 1), value=0.5)
 
 
 def _pad(g: Draw) -> Iterator[Sample]:
@@ -71,6 +73,9 @@ def _bad_pads(g: Draw) -> Iterator[Error]:
     yield Error(S(x, (1,) * 8), RuntimeError, "two times the input dimension")
     yield Error(S(x, (-3, -2)), RuntimeError, r"too small.*\(-3, -2\)")
     yield Error(S(x, (-5, 3)), RuntimeError, r"too small.*\(-5, 3\)")
+    for value in (float("nan"), float("inf"), 1e30):
+        yield Error(S(g.integers(0, 9, 3), (1, 1), value=value), RuntimeError, "overflow")
+    yield Error(S(g.integers(0, 9, 3).astype(np.uint8), (1, 1), value=300), RuntimeError, "300.*uint8.*overflow")
 
 
 def _bad_borders(g: Draw) -> Iterator[Error]:
