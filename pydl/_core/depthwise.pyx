@@ -11,7 +11,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from pydl._core.correlation cimport (
-    Sizes, forward_geometry, pydl_conv, pydl_correlation, residue, up, weight_strides,
+    Sizes, forward_geometry, pydl_conv, pydl_correlation, residue, weight_strides,
 )
 from pydl._core.kernels cimport (
     PYDL_B_add, PYDL_U_copy, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for,
