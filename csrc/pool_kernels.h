@@ -11,14 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PYDL_POOL(X) X(max_fwd) X(max_bwd) X(max_scatter) X(max_take) X(max_places) X(avg_fwd) X(avg_bwd) X(avg_scatter) \
-    X(place_check) X(place_store) X(place_add) X(place_take)
+#define PYDL_POOL(X) X(max_fwd) X(max_bwd) X(max_scatter) X(max_take) X(max_places) X(max_whole) X(avg_fwd) X(avg_bwd) \
+    X(avg_scatter) X(avg_whole) X(place_check) X(place_store) X(place_add) X(place_take)
 
 /* The windows along one dimension: element k of window o is input element first[o] + k·dilation, which exists for lo[o] ≤ k < hi[o]. */
 typedef struct pydl_windows {
     ptrdiff_t n_in, n_out, kernel, dilation;
     ptrdiff_t stride;            /* first[o + 1] − first[o], 0 if that varies */
     ptrdiff_t full_lo, full_hi;  /* windows full_lo ≤ o < full_hi have all `kernel` elements */
+    ptrdiff_t even_lo, even_hi;  /* windows even_lo ≤ o < even_hi have the count `kernel` */
     const ptrdiff_t *first, *lo, *hi;
     const ptrdiff_t *count;      /* what an average divides by: elements of the window, padding included if wanted */
     const ptrdiff_t *out_lo, *out_hi; /* input element i lies between the ends of the windows out_lo[i] ≤ o < out_hi[i] */
@@ -43,6 +44,9 @@ typedef struct pydl_pool {
     void (*max_take)(const pydl_pool_geometry *g, const void *x, const void *index, ptrdiff_t row, void *y);
     /* places[row] = (d·H + h)·W + w of the window's index */
     void (*max_places)(const pydl_pool_geometry *g, const void *index, ptrdiff_t row, int64_t *places);
+    /* max_fwd and avg_fwd of neighboring images of one channel whose only window is the whole image */
+    void (*max_whole)(const pydl_pool_geometry *g, const void *x, ptrdiff_t n_planes, void *y, void *index);
+    void (*avg_whole)(const pydl_pool_geometry *g, const void *x, ptrdiff_t n_planes, void *y);
     /* y[row] = Σ over the window / divisor, added row by row of the window */
     void (*avg_fwd)(const pydl_pool_geometry *g, const void *x, ptrdiff_t row, void *y);
     /* dx[row] = Σ dy / divisor of the windows that hold the element, in their order */

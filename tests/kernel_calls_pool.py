@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from tests import reference_pooling as reference
 from tests.kernel_calls import Array, Call, Out
 
 INDEX_TYPES = {1: np.uint8, 2: np.int16, 4: np.int32}
-NAMES = ("n_in", "n_out", "kernel", "dilation", "stride", "full_lo", "full_hi")
+NAMES = ("n_in", "n_out", "kernel", "dilation", "stride", "full_lo", "full_hi", "even_lo", "even_hi")
 TABLES = ("first", "lo", "hi", "count", "out_lo", "out_hi")
 
 
@@ -61,6 +60,8 @@ def fill(w: Windows, how: How, keep: list[Array]) -> None:
     full = [o for o, ks in enumerate(exists) if len(ks) == how.kernel]
     w.n_in, w.n_out, w.kernel, w.dilation, w.stride = how.size, len(outs), how.kernel, how.dilation, how.stride
     w.full_lo, w.full_hi = (full[0], full[-1] + 1) if full else (0, 0)
+    even = [o for o, (_, count) in enumerate(outs) if count == how.kernel]
+    w.even_lo, w.even_hi = (even[0], even[-1] + 1) if even else (0, 0)
     lo = [min(ks, default=0) for ks in exists]
     hi = [max(ks, default=-1) + 1 for ks in exists]
     tables = (
@@ -130,6 +131,18 @@ def image_calls(
         yield Call("pool.avg_scatter", (g, dy, dx))
 
 
+def whole_calls(
+    n_planes: int, sizes: tuple[int, int, int], index_bytes: int, dtype: Any, rng: np.random.Generator
+) -> Iterator[Call]:
+    """Planes whose only window is the whole plane."""
+    d, h, w = (How(size, size) for size in sizes)
+    g = geometry((d, h, w), 1, index_bytes)
+    x, y = rng.standard_normal((n_planes, *sizes)).astype(dtype), Out(np.zeros(n_planes, dtype))
+    yield Call("pool.max_whole", (g, x, n_planes, y, Out(np.zeros(n_planes, INDEX_TYPES[index_bytes]))))
+    yield Call("pool.max_whole", (g, x, n_planes, y, None))
+    yield Call("pool.avg_whole", (g, x, n_planes, y))
+
+
 def pool_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
     """Images of n channels, rows of n pixels, n places."""
     at = rng.integers(0, 7, n)
@@ -147,7 +160,6 @@ def pool_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
         if n + 2 * (how[2] if len(how) > 2 else 0) > (how[0] - 1) * (how[3] if len(how) > 3 else 1):
             yield from image_calls((flat, rows, How(n, *how)), 1, 1, dtype, rng)
     yield from image_calls((How(2, 2, 1, 1), How(2, 2), How(2, 2, 1)), n, 1, dtype, rng)
-
-
-def volume(hows: tuple[How, How, How]) -> int:
-    return math.prod(h.size for h in hows)
+    yield from whole_calls(n, (1, 2, 3), 1, dtype, rng)
+    for index_bytes in INDEX_TYPES:
+        yield from whole_calls(2, (2, 2, n), index_bytes, dtype, rng)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +162,31 @@ def test_one_image_in_both_orders_gives_the_same_bits(isa: str, dtype: Any, name
         assert y1.tobytes() == y[..., c : c + 1].tobytes() and np.array_equal(index1, index[..., c : c + 1])
         (mean1,) = run_rows(isa, dtype, "pool.avg_fwd", rows, lambda row, o: (plane, one, row, *o), [np.zeros_like(y1)])
         np.testing.assert_array_equal(mean1, mean[..., c : c + 1])
+
+
+@each
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 7, 7), (2, 3, 5), (1, 2, 67), (1, 1, 300)])
+def test_whole_planes(isa: str, dtype: Any, sizes: tuple[int, int, int]) -> None:
+    """As the window of channels-last images, bit for bit, for any number of planes; NaN and infinities anywhere."""
+    rng = np.random.default_rng(sum(sizes))
+    d, h, w = (How(size, size) for size in sizes)
+    for n in (1, 3, 16, 33):
+        x = rng.standard_normal((n, *sizes)).astype(dtype)
+        special = rng.choice(np.array([np.nan, np.inf, -np.inf, -0.0, 0.0], dtype), x.shape)
+        x = np.where(rng.random(x.shape) < rng.choice([0, 0.03, 0.3], (n, 1, 1, 1)), special, x)
+        image = np.ascontiguousarray(np.moveaxis(x, 0, -1))
+        for n_bytes in INDEX_TYPES if math.prod(sizes) <= 256 else (2, 4):
+            many, one = geometry((d, h, w), n, n_bytes), geometry((d, h, w), 1, n_bytes)
+            y, index = forward(isa, dtype, many, (d, h, w), image)
+            start = Out(np.zeros(n, dtype)), Out(np.zeros(n, INDEX_TYPES[n_bytes]))
+            best, which = Call("pool.max_whole", (one, x, n, *start)).run(isa, dtype)
+            np.testing.assert_array_equal(best, y.ravel())
+            np.testing.assert_array_equal(which, index.ravel())
+            (alone,) = Call("pool.max_whole", (one, x, n, start[0], None)).run(isa, dtype)
+            assert alone.tobytes() == best.tobytes()
+            (mean,) = run_rows(isa, dtype, "pool.avg_fwd", 1, lambda row, o: (many, image, row, *o), [np.zeros_like(y)])
+            (got,) = Call("pool.avg_whole", (one, x, n, start[0])).run(isa, dtype)
+            np.testing.assert_array_equal(got, mean.ravel())
 
 
 @each

@@ -28,16 +28,19 @@ cdef extern from "pool_kernels.h" nogil:
         void (*max_scatter)(const pydl_pool_geometry*, const void*, const void*, void*) noexcept nogil
         void (*max_take)(const pydl_pool_geometry*, const void*, const void*, ptrdiff_t, void*) noexcept nogil
         void (*max_places)(const pydl_pool_geometry*, const void*, ptrdiff_t, int64_t*) noexcept nogil
+        void (*max_whole)(const pydl_pool_geometry*, const void*, ptrdiff_t, void*, void*) noexcept nogil
         void (*avg_fwd)(const pydl_pool_geometry*, const void*, ptrdiff_t, void*) noexcept nogil
         void (*avg_bwd)(const pydl_pool_geometry*, const void*, ptrdiff_t, void*) noexcept nogil
         void (*avg_scatter)(const pydl_pool_geometry*, const void*, void*) noexcept nogil
+        void (*avg_whole)(const pydl_pool_geometry*, const void*, ptrdiff_t, void*) noexcept nogil
         ptrdiff_t (*place_check)(const int64_t*, ptrdiff_t, int64_t) noexcept nogil
         void (*place_store)(const void*, const int64_t*, ptrdiff_t, void*) noexcept nogil
         void (*place_add)(const void*, const int64_t*, ptrdiff_t, void*) noexcept nogil
         void (*place_take)(const void*, const int64_t*, ptrdiff_t, void*) noexcept nogil
 
 cdef enum:
-    MAX_FWD, MAX_BWD, MAX_SCATTER, MAX_TAKE, MAX_PLACES, AVG_FWD, AVG_BWD, AVG_SCATTER
+    MAX_FWD, MAX_BWD, MAX_SCATTER, MAX_TAKE, MAX_PLACES, MAX_WHOLE, AVG_FWD, AVG_BWD, AVG_SCATTER, AVG_WHOLE
+    PLANES = 64           # that one task takes of those pooled whole
 
 cdef double NS_PER_ELEMENT = 0.25     # of input and output together
 
@@ -53,6 +56,15 @@ cdef struct Work:
     char* index                  # NULL where none is wanted
     char* out
     ptrdiff_t a_image, index_image, out_image     # bytes of one image of each
+
+
+cdef void run_planes_whole(const Work* p, ptrdiff_t i) noexcept nogil:
+    cdef ptrdiff_t first = i * PLANES, n = min(<ptrdiff_t>PLANES, p.n_images - first)
+    cdef char* index = p.index + first * p.index_image if p.index != NULL else NULL
+    if p.kind == MAX_WHOLE:
+        p.k.max_whole(&p.g, p.a + first * p.a_image, n, p.out + first * p.out_image, index)
+    else:
+        p.k.avg_whole(&p.g, p.a + first * p.a_image, n, p.out + first * p.out_image)
 
 
 cdef void run_row(const Work* p, ptrdiff_t i) noexcept nogil:
@@ -80,8 +92,43 @@ cdef void run_row(const Work* p, ptrdiff_t i) noexcept nogil:
 
 cdef void run_rows(const Work* p, int threads) noexcept nogil:
     cdef ptrdiff_t i
+    if p.kind == MAX_WHOLE or p.kind == AVG_WHOLE:
+        for i in prange((p.n_images + PLANES - 1) // PLANES, num_threads=threads, schedule="static"):
+            run_planes_whole(p, i)
+        return
     for i in prange(p.n_images * p.n_rows, num_threads=threads, schedule="static"):
         run_row(p, i)
+
+
+cdef void choose_kind(Work* p, bint f64) noexcept:
+    """Kernels of one channel where they are better, and the rows of an image."""
+    cdef const pydl_windows* w = &p.g.w
+    cdef bint one = p.g.channels == 1, forward = p.kind == MAX_FWD or p.kind == AVG_FWD
+    if p.kind == MAX_BWD or p.kind == AVG_BWD:
+        p.n_rows = p.g.d.n_in * p.g.h.n_in
+        if one and not (p.kind == AVG_BWD and rows_hold_vectors(w, table(f64).lanes)):
+            p.kind = MAX_SCATTER if p.kind == MAX_BWD else AVG_SCATTER
+            p.n_rows = 1             # a scatter runs over a whole plane
+    else:
+        p.n_rows = p.g.d.n_out * p.g.h.n_out
+    if one and forward and is_whole(&p.g):
+        p.kind = MAX_WHOLE if p.kind == MAX_FWD else AVG_WHOLE
+
+
+cdef bint rows_hold_vectors(const pydl_windows* w, ptrdiff_t lanes) noexcept:
+    """Whether a row of the input has a vector of elements in neighboring whole windows."""
+    if not 1 <= w.stride <= 2 or w.dilation != 1 or w.kernel < w.stride:
+        return False
+    return w.full_hi - w.full_lo - (w.kernel + w.stride - 1) // w.stride + 1 >= lanes
+
+
+cdef bint is_whole(const pydl_pool_geometry* g) noexcept:
+    """Whether the only window is the whole image."""
+    return spans(&g.d) and spans(&g.h) and spans(&g.w)
+
+
+cdef bint spans(const pydl_windows* w) noexcept:
+    return w.n_out == 1 and w.full_hi == 1 and w.kernel == w.n_in and w.dilation == 1
 
 
 cdef void run(Work* p, TensorBase a, TensorBase index, TensorBase out, bint f64) noexcept:
@@ -97,14 +144,7 @@ cdef void run(Work* p, TensorBase a, TensorBase index, TensorBase out, bint f64)
     p.index, p.index_image = NULL, 0
     if index is not None:
         p.index, p.index_image = cnp.PyArray_BYTES(index.a), cnp.PyArray_NBYTES(index.a) // p.n_images
-    if p.kind == MAX_BWD or p.kind == AVG_BWD:
-        p.n_rows = p.g.d.n_in * p.g.h.n_in
-        if p.g.channels == 1:
-            p.kind = MAX_SCATTER if p.kind == MAX_BWD else AVG_SCATTER
-    else:
-        p.n_rows = p.g.d.n_out * p.g.h.n_out
-    if p.kind == MAX_SCATTER or p.kind == AVG_SCATTER:
-        p.n_rows = 1
+    choose_kind(p, f64)
     if work < RELEASE_GIL_NS:
         run_rows(p, 1)
     else:
@@ -126,10 +166,12 @@ cdef int check_images(str name, TensorBase x, tuple sizes) except -1:
 
 
 cdef bint pool_planes(TensorBase x, Geometry geometry) noexcept:
-    """Whether to pool x as planes: it is in C order and whole vectors of windows can be computed there."""
+    """Whether to pool x as planes: it is in C order and vectors of windows, or of whole planes, can be computed there."""
     cdef const pydl_windows* w = &geometry.g.w
     if is_channels_last(x) or not is_contiguous(x):
         return False
+    if is_whole(&geometry.g):
+        return True
     return 1 <= w.stride <= 2 and w.full_hi - w.full_lo >= table(is_f64(x)).lanes
 
 

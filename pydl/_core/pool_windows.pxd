@@ -3,7 +3,7 @@
 
 cdef extern from "pool_kernels.h" nogil:
     ctypedef struct pydl_windows:
-        ptrdiff_t n_in, n_out, kernel, dilation, stride, full_lo, full_hi
+        ptrdiff_t n_in, n_out, kernel, dilation, stride, full_lo, full_hi, even_lo, even_hi
         const ptrdiff_t* first
         const ptrdiff_t* lo
         const ptrdiff_t* hi

@@ -71,7 +71,7 @@ cdef object longest_window(object n, object m):
 
 cdef ptrdiff_t* fill_ends(pydl_windows* w, ptrdiff_t* room, const ptrdiff_t* first, const ptrdiff_t* lo, const ptrdiff_t* hi,
                           bint regular) noexcept:
-    """out_lo and out_hi of every input element, and the range of whole windows; the next free word."""
+    """out_lo and out_hi of every input element, and the ranges of whole windows and of equal counts; the next free word."""
     cdef ptrdiff_t* out_lo = room
     cdef ptrdiff_t* out_hi = room + w.n_in
     cdef ptrdiff_t i, ended = 0, begun = 0, o
@@ -81,8 +81,12 @@ cdef ptrdiff_t* fill_ends(pydl_windows* w, ptrdiff_t* room, const ptrdiff_t* fir
         while begun < w.n_out and first[begun] <= i:
             begun += 1
         out_lo[i], out_hi[i] = ended, begun
-    w.full_lo, w.full_hi = 0, 0
+    w.full_lo, w.full_hi, w.even_lo, w.even_hi = 0, 0, 0, 0
     for o in range(w.n_out):
+        if w.count[o] == w.kernel:
+            if w.even_hi == 0:
+                w.even_lo = o
+            w.even_hi = o + 1
         if lo[o] == 0 and hi[o] == w.kernel:
             if w.full_hi == 0:
                 w.full_lo = o

@@ -47,7 +47,7 @@ class max_pool:
         y, winners = pool.max_fwd(x, geometry, return_indices or ctx.needs[0])
         if ctx.needs[0]:
             ctx.winners = winners
-        return (y, winners.places()) if return_indices else y  # type: ignore[union-attr]
+        return (y, winners.places()) if return_indices else y
 
     def backward(ctx: Any, dy: Tensor, _: None = None) -> Tensor:
         return max_pool_backward(dy, ctx.winners)

@@ -283,7 +283,7 @@ def _lp_pool(
     geometries.images_arg(input, n, name)
     mean: Any = _avg_pool(name, n, input.pow(norm_type), kernel, stride, 0, ceil_mode, True)
     total = (mean.sign() * mean.abs().relu()) * prod(kernel)
-    return total.pow(1.0 / norm_type)  # type: ignore[no-any-return]
+    return total.pow(1.0 / norm_type)
 
 
 @composite
