@@ -59,7 +59,7 @@ def pooling(how: str, kernel: int, stride: int, padding: int, channels_last: boo
         data,
         reference,
         {"torch": torch_way},
-        tolerance=1e-6,
+        tolerance=4e-6,  # PyTorch's sum of 3136 elements: 1.5e-6
         n_bytes=BYTES * (1 + 1 / stride**2) * (2 if backward else 1),
         goal={1: 1.3, 2: 1.3},
     )
