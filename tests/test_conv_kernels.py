@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pydl._core import kernels
+from pydl._core import kernels, storage
 from pydl._core.conv import conv_bwd_bias, conv_bwd_data, conv_bwd_weight, conv_fwd
 from pydl._core.errors import ShapeError
 from pydl._core.formats import has_own_format, in_own_format
@@ -272,6 +272,32 @@ def test_wide_steps_and_reaches() -> None:
     check((1, 2, 4, 5), (3, 2, 2, 2), ((1 << 30, 7), (1, 0), (3, 4), 1), np.float32)
     check((1, 2, 4, 5), (2, 1, 2, 2), ((1 << 30, 7), (1, 0), (3, 4), 2), np.float32)
     check((1, 2, 0, 5), (3, 2, 1, 2), ((1, 1), (1, 0), (1, 1), 1), np.float32)
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+def test_out_of_memory_leaves_nothing(groups: int) -> None:
+    """Whichever allocation fails: MemoryError, and no block stays in use."""
+    geometry: Geometry = ((2, 2), (1, 1), (1, 1), groups)
+    x, w, _, dy = (wrap(a) for a in operands((2, 8, 9, 9), (16, 8 // groups, 3, 3), geometry, np.float32))
+    passes: list[Any] = [
+        lambda: conv_fwd(x, w, None, *geometry),
+        lambda: conv_bwd_data(dy, w, x.shape, *geometry),
+        lambda: conv_bwd_weight(dy, x, w.shape, *geometry),
+        lambda: conv_bwd_bias(dy),
+    ]
+    for run in passes:
+        live, at = storage.stats()["blocks_live"], 0
+        while True:
+            at += 1
+            storage.fail_allocation_at(at)
+            try:
+                run()
+                break
+            except MemoryError:
+                assert storage.stats()["blocks_live"] == live
+            finally:
+                storage.fail_allocation_at(0)
+        assert at > 2 and storage.stats()["blocks_live"] == live
 
 
 def test_errors() -> None:
