@@ -151,11 +151,14 @@ INLINE vreal f_mish_bwd(vreal dy, vreal x, const vreal *p) {
 
 /* --- the normal distribution --------------------------------------------------------------------------------------------- */
 
+/* x^2 - square for the rounded square. */
+INLINE vreal square_error(vreal x, vreal square) { return VFMA_FUSED ? vfma(x, x, -square) : product_error(x, x, square); }
+
 /* Phi(x) = erfc(-x / sqrt 2) / 2 with the argument's factor drawn into the constants, and *density = e^(-x^2/2). The square's
  * rounding error counts where the tail is steep. */
 INLINE vreal normal_cdf(vreal x, vreal *density) {
     const vreal t = vmin(vset(ERFC_ZERO * (real)1.4), vabs(x)), square = t * t;
-    const vreal e = vexp_minus(square * (real)0.5, vfma(t, t, -square) * (real)0.5);
+    const vreal e = vexp_minus(square * (real)0.5, square_error(t, square) * (real)0.5);
     const vreal shift = vset(ERFCX_SHIFT * (real)1.41421356237309504880), v = 1 / (t + shift);
     const vreal tail = e * v * (POLY((t - shift) * v, ERFCX_POLY) * (real)0.70710678118654752440);
     *density = e;
@@ -203,7 +206,7 @@ INLINE vreal f_tanhshrink_bwd(vreal dy, vreal x, const vreal *p) {
 
 INLINE vreal erf_slope(vreal x) {
     const vreal a = vmin(vset(ERFC_ZERO), vabs(x)), square = a * a;
-    return (real)1.12837916709551257390 * vexp_minus(square, vfma(a, a, -square));
+    return (real)1.12837916709551257390 * vexp_minus(square, square_error(a, square));
 }
 INLINE vreal f_erf(vreal x, const vreal *p) { return (void)p, verf(x); }
 INLINE vreal f_erf_bwd(vreal dy, vreal x, const vreal *p) { return (void)p, dy * erf_slope(x); }

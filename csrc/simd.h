@@ -11,6 +11,7 @@
  *   vmin(a, b), vmax(a, b)  a < b ? a : b and a > b ? a : b, so b where either is NaN and where both are zeros
  *   vfma(a, b, c)           a*b + c, one rounding where the ISA has FMA. Always write it so: whether gcc contracts a plain a*b + c
  *                           depends on what surrounds it (an invariant a*b leaves the loop), and then equal inputs differ in bits
+ *   VFMA_FUSED              1 where vfma rounds once, else 0
  *   vsqrt(a)                correctly rounded
  *   vsum(a)                 sum of the lanes, as a balanced tree;  vlargest(a) largest lane (any lane where one is NaN)
  *   vany(m), vall(m)        whether a comparison holds in any lane, in all lanes
@@ -53,6 +54,11 @@ typedef uint32_t ureal;
 #define LANES ((ptrdiff_t)LANE_COUNT)
 
 #define INLINE static inline __attribute__((always_inline))
+#if defined(PYDL_ISA_AVX512) || defined(PYDL_ISA_AVX2) || defined(__aarch64__)
+#define VFMA_FUSED 1
+#else
+#define VFMA_FUSED 0
+#endif
 
 typedef real vreal __attribute__((vector_size(VBYTES)));
 typedef ireal vint __attribute__((vector_size(VBYTES)));

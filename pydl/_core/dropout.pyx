@@ -166,6 +166,10 @@ def drop(str name not None, TensorBase x not None, double p, bint features, bint
     mean 0 and variance 1 stay."""
     cdef double q[3]
     cdef TensorBase out = x, mask
+    if cnp.PyArray_SIZE(x.a) == 0:
+        return x
+    if not is_float(x):
+        raise RuntimeError(f"{name}: result type Float can't be cast to the desired output type {x.dtype}")
     if inplace:
         check_inplace(x, name + "_")
     if not inplace:

@@ -24,10 +24,8 @@ def _drop(
         raise RuntimeError(
             f"{op_name}: Feature dropout requires at least 2 dimensions in the input, not {tuple(input.shape)}"
         )
-    if p == 0 or not training or 0 in input.shape:
+    if p == 0 or not training:
         return input
-    if not input.dtype.is_floating_point:
-        raise RuntimeError(f"{op_name}: result type Float can't be cast to the desired output type {input.dtype}")
     return kernels.drop(op_name, input, p, features, alpha, inplace)
 
 
