@@ -41,7 +41,7 @@ cdef void set_operands(Job* p, const Sizes* s, TensorBase x, TensorBase y) noexc
     p.bias = NULL
 
 
-def conv_fwd(TensorBase x not None, TensorBase w not None, TensorBase b, tuple stride, tuple padding, tuple dilation,
+def conv_fwd(TensorBase x not None, TensorBase w not None, TensorBase b, stride, padding, dilation,
              ptrdiff_t groups) -> TensorBase:
     """y[n, k, p] = b[k] + sum over c, r of x[n, c, p·stride - padding + r·dilation] · w[k, c, r]."""
     cdef Sizes s
@@ -49,7 +49,7 @@ def conv_fwd(TensorBase x not None, TensorBase w not None, TensorBase b, tuple s
     cdef TensorBase y
     cdef int64_t start
     check_types("conv", x, w)
-    read_sizes("conv", (<object>x.a).shape, (<object>w.a).shape, stride, padding, dilation, groups, &s)
+    read_sizes("conv", (<object>x.a).shape, (<object>w.a).shape, tuple(stride), tuple(padding), tuple(dilation), groups, &s)
     if b is not None:
         check_types("conv", x, b)
         if (<object>b.a).shape != (s.k,):
@@ -120,7 +120,7 @@ cdef bint covers(const Sizes* s) noexcept:
     return True
 
 
-def conv_bwd_data(TensorBase dy not None, TensorBase w not None, tuple input_shape, tuple stride, tuple padding, tuple dilation,
+def conv_bwd_data(TensorBase dy not None, TensorBase w not None, input_shape, stride, padding, dilation,
                   ptrdiff_t groups) -> TensorBase:
     """dx[n, c, i] = sum over k, r, p with p·stride - padding + r·dilation = i of dy[n, k, p] · w[k, c, r]."""
     cdef Sizes s
@@ -129,7 +129,8 @@ def conv_bwd_data(TensorBase dy not None, TensorBase w not None, tuple input_sha
     cdef ptrdiff_t tap[3]
     cdef int64_t start
     check_types("conv_bwd_data", dy, w)
-    read_sizes("conv_bwd_data", input_shape, (<object>w.a).shape, stride, padding, dilation, groups, &s)
+    input_shape = tuple(input_shape)
+    read_sizes("conv_bwd_data", input_shape, (<object>w.a).shape, tuple(stride), tuple(padding), tuple(dilation), groups, &s)
     check_dy("conv_bwd_data", dy, output_shape(&s, len(input_shape)))
     dx = result(input_shape, dy, not (wants_public(dy) or wants_public(w)))
     dy = channels_last(dy)
@@ -155,7 +156,7 @@ cdef int check_dy(str name, TensorBase dy, tuple shape) except -1:
     return 0
 
 
-def conv_bwd_weight(TensorBase dy not None, TensorBase x not None, tuple weight_shape, tuple stride, tuple padding, tuple dilation,
+def conv_bwd_weight(TensorBase dy not None, TensorBase x not None, weight_shape, stride, padding, dilation,
                     ptrdiff_t groups) -> TensorBase:
     """dw[k, c, r] = sum over n, p of dy[n, k, p] · x[n, c, p·stride - padding + r·dilation]."""
     cdef Sizes s
@@ -165,7 +166,8 @@ def conv_bwd_weight(TensorBase dy not None, TensorBase x not None, tuple weight_
     cdef int i
     cdef int64_t start
     check_types("conv_bwd_weight", dy, x)
-    read_sizes("conv_bwd_weight", (<object>x.a).shape, weight_shape, stride, padding, dilation, groups, &s)
+    weight_shape = tuple(weight_shape)
+    read_sizes("conv_bwd_weight", (<object>x.a).shape, weight_shape, tuple(stride), tuple(padding), tuple(dilation), groups, &s)
     check_dy("conv_bwd_weight", dy, output_shape(&s, cnp.PyArray_NDIM(x.a)))
     for i in range(len(weight_shape)):
         shape[i] = weight_shape[i]
