@@ -51,7 +51,7 @@ def batch_norm(n: int, c: int, size: int, last: bool) -> Row:
         data,
         lambda **d: plain(np, **d),
         {"torch": torch_way, "numpy": lambda np, **d: lambda: plain(np, **d)},
-        tolerance=4e-6,
+        tolerance=1e-5,  # eps √n is 4e-5; PyTorch's sums of 100352 in channels-last memory are off by 6e-6
         n_bytes=4.0 * 8 * n * c * size * size,
         goal={1: 1.3, 2: 1.5},
     )
