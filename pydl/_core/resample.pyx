@@ -17,6 +17,8 @@ from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, tabl
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_contiguous, is_float, new
 
+from pydl._core.errors import ShapeError
+
 cnp.import_array()
 
 cdef enum:
@@ -254,6 +256,8 @@ cdef int sums_of(Lines* p, TensorBase x, tuple sums, ptrdiff_t size, str name) e
     cdef const int64_t* at = table_of(start, len(index) + 1, 0, name)
     cdef ptrdiff_t i
     p.index = table_of(index, size, 0, name)
+    if len(start) == 0:
+        raise ShapeError(f"{name}: the starts of no sums have one element, not none")
     for i in range(len(start) - 1):
         if at[i] > at[i + 1]:
             raise IndexError(f"{name}: the sums of a table must follow each other")
