@@ -140,7 +140,7 @@ cdef ptrdiff_t offset_of_run(const Loop* p, int operand, ptrdiff_t run) noexcept
 
 
 cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, ptrdiff_t run, ptrdiff_t first, ptrdiff_t n) noexcept nogil:
-    """Elements first..first+n of one run. kind: number of inputs, + 3 for kernels with parameters; size: bytes an element of each operand."""
+    """Elements first..first+n of one run. kind: number of inputs, + 3 with parameters; size: bytes an element of each operand."""
     cdef char* data[4]
     cdef ptrdiff_t stride[4]
     cdef int i
