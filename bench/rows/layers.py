@@ -165,6 +165,56 @@ def sgd_momentum(n_tensors: int, size: int) -> Row:
     )
 
 
+def adam(n_tensors: int, size: int) -> Row:
+    """One step of Adam over a list of tensors with given gradients, lr 1e-4, β 0.9 and 0.999, ε 1e-8."""
+
+    def data(rng: np.random.Generator) -> Data:
+        return {name: [normal(rng, size) for _ in range(n_tensors)] for name in ("p", "g")}
+
+    def torch_way(torch: Any, p: list[np.ndarray], g: list[np.ndarray]) -> Way:
+        parameters = [torch.nn.Parameter(torch.from_numpy(v)) for v in p]
+        for parameter, gradient in zip(parameters, g, strict=True):
+            parameter.grad = torch.from_numpy(gradient)
+        optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
+
+        def step() -> list[Any]:
+            optimizer.step()
+            return parameters
+
+        return step
+
+    def plain(np: Any, p: list[np.ndarray], g: list[np.ndarray]) -> Way:
+        moments = [(np.zeros_like(v), np.zeros_like(v)) for v in p]
+        n_steps = 0
+
+        def step() -> list[np.ndarray]:
+            nonlocal n_steps
+            n_steps += 1
+            for (m, v), gradient, parameter in zip(moments, g, p, strict=True):
+                m += 0.1 * (gradient - m)
+                v += 0.001 * (gradient * gradient - v)
+                root = np.sqrt(v / (1 - 0.999**n_steps)) + 1e-8
+                parameter -= 1e-4 / (1 - 0.9**n_steps) * m / root
+            return p
+
+        return step
+
+    def reference(p: list[np.ndarray], g: list[np.ndarray]) -> list[list[np.ndarray]]:
+        step = plain(np, p, g)
+        return [[v.copy() for v in step()] for _ in range(3)]
+
+    return Row(
+        f"Adam step {n_tensors}x{size}",
+        data,
+        reference,
+        {"torch": torch_way, "numpy": plain},
+        tolerance=3e-7,
+        calls=3,
+        n_bytes=28.0 * n_tensors * size,
+        goal={1: 1.5, 2: 1.5},
+    )
+
+
 def rows() -> list[Row]:
     """Return the layers' rows."""
     return [
@@ -173,4 +223,6 @@ def rows() -> list[Row]:
         softmax_ce(64, 10, 2.5),
         softmax_ce(256, 1000, 2.0),
         sgd_momentum(20, 50_000),
+        adam(20, 50_000),
+        adam(20, 16),
     ]

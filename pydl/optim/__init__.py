@@ -9,6 +9,7 @@ from pydl.optim.adam import Adam
 from pydl.optim.adamax import Adamax
 from pydl.optim.adamw import AdamW
 from pydl.optim.asgd import ASGD
+from pydl.optim.lbfgs import LBFGS
 from pydl.optim.nadam import NAdam
 from pydl.optim.optimizer import Optimizer, required
 from pydl.optim.radam import RAdam
@@ -17,8 +18,8 @@ from pydl.optim.rprop import Rprop
 from pydl.optim.sgd import SGD
 
 __all__ = [
-    "ASGD", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop",
-    "lr_scheduler", "required",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
+    "Rprop", "lr_scheduler", "required",
 ]  # fmt: skip
 
 
