@@ -139,3 +139,18 @@ def test_blocks_beyond_32_bits(gib: int) -> None:
     assert t[-1].item() == 3.0
     del t
     storage.empty_cache()
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (2, 3, 40, 40)], ids=str)
+def test_the_first_gradient_of_a_leaf_is_kept_without_a_copy(shape: tuple[int, ...]) -> None:
+    x = pydl.randn(*shape, requires_grad=True)
+    dy = pydl.randn(*shape)
+
+    def allocations() -> int:
+        x.grad = None
+        before = storage.stats()["allocations"]
+        x.relu().backward(dy)
+        return storage.stats()["allocations"] - before
+
+    allocations()
+    assert allocations() == 2  # the output and the gradient

@@ -182,9 +182,7 @@ cdef bint same_shape_as(TensorBase x, int ndim, const cnp.npy_intp* shape) noexc
 
 cdef int raise_types(str name, TensorBase a, TensorBase b) except -1:
     """Operands are brought to one type before they are recorded; a gradient or a replaced `data` of another type may follow."""
-    raise RuntimeError(
-        f"{name}: the operands have the types {a.dtype} and {b.dtype}; was a tensor given data of another type after it was used?"
-    )
+    raise RuntimeError(f"{name}: the operands have the types {a.dtype} and {b.dtype}; was a tensor given data of another type later?")
 
 
 cdef int record_binary(int code, TensorBase out, TensorBase a, TensorBase b) except -1:

@@ -17,12 +17,12 @@ cimport numpy as cnp
 
 from pydl._core cimport kernels
 from pydl._core.promote cimport cast
-from pydl._core.tape cimport Node, OutputPort, TensorBase, is_contiguous, is_float, new_like, node_of, slots, swap_grad_enabled
+from pydl._core.tape cimport Node, OutputPort, TensorBase, is_channels_last, is_contiguous, is_float, new_like, node_of, slots, swap_grad_enabled
 
 from pydl._core.errors import ShapeError
 
 cdef extern from "Python.h":
-    Py_ssize_t Py_REFCNT(object o)
+    Py_ssize_t Py_REFCNT(PyObject* o)    # of a borrowed pointer: an attribute passed as an object is referred to once more
 
 cnp.import_array()
 
@@ -94,8 +94,8 @@ cdef class Run:
 
 cdef bint is_own(TensorBase g):
     """Whether nobody else can see the memory of g, which the caller alone refers to (once)."""
-    return (Py_REFCNT(g) == 1 and Py_REFCNT(g.a) == 1 and g.base is None and g.s.size_class >= 0 and Py_REFCNT(g.s) == 2
-            and not g.requires_grad_ and (is_contiguous(g) or g.own_format))
+    return (Py_REFCNT(<PyObject*>g) == 1 and Py_REFCNT(<PyObject*>g.a) == 1 and g.base is None and g.s.size_class >= 0
+            and Py_REFCNT(<PyObject*>g.s) == 2 and not g.requires_grad_ and (is_contiguous(g) or is_channels_last(g)))
 
 
 cdef TensorBase gathered(Run run, TensorBase so_far, TensorBase more):
@@ -268,13 +268,19 @@ cdef int finish_leaf(Run run, TensorBase leaf) except -1:
 
 
 cdef int finish_gradient(Run run, TensorBase leaf, TensorBase g) except -1:
+    cdef TensorBase changed    # an argument that is assigned to would be referred to twice, and its gradient copied
     if leaf.hooks is not None:
-        g = run_hooks(leaf.hooks, g)
+        changed = run_hooks(leaf.hooks, g)
+        if changed is not g:
+            return keep_gradient(run, leaf, changed)
+    return keep_gradient(run, leaf, g)
+
+
+cdef int keep_gradient(Run run, TensorBase leaf, TensorBase g) except -1:
     if run.captures is not None:
         run.captures[leaf] = g
         return 0
-    store_grad(run, leaf, g)
-    return 0
+    return store_grad(run, leaf, g)
 
 
 cdef int store_grad(Run run, TensorBase leaf, TensorBase g) except -1:
