@@ -4,6 +4,7 @@
 Every function takes an optimizer's `param_groups` and `state` as they are.
 """
 
+cimport cython
 from libc.math cimport pow, sqrt
 
 from pydl._core.update cimport Rule, number, pydl_options, pydl_step_fn, pydl_update, take_step
@@ -13,6 +14,7 @@ cdef tuple STEP = ("step",)
 cdef tuple MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
+@cython.internal
 cdef class SGD(Rule):
     def __cinit__(self):
         self.name, self.may_lack, self.ns_per_element = "SGD", True, 0.3
@@ -31,6 +33,7 @@ cdef class SGD(Rule):
         return k.sgd
 
 
+@cython.internal
 cdef class ASGD(Rule):
     cdef double lr, lambd, alpha, t0
 
@@ -57,6 +60,7 @@ cdef class ASGD(Rule):
         return k.asgd
 
 
+@cython.internal
 cdef class Rprop(Rule):
     cdef double lr
 
@@ -84,6 +88,7 @@ cdef class Rprop(Rule):
 
 # --- the Adam family ----------------------------------------------------------------------------------------------
 
+@cython.internal
 cdef class Moments(Rule):
     """What its members share: two betas, weight decay of one of two kinds, a count of steps."""
     cdef double lr, weight_decay, beta1, beta2, eps
@@ -107,6 +112,7 @@ cdef class Moments(Rule):
         return 0 if self.decoupled else self.weight_decay
 
 
+@cython.internal
 cdef class Adam(Moments):
     def __cinit__(self):
         self.name = "Adam"
@@ -128,6 +134,7 @@ cdef class Adam(Moments):
         return k.adam
 
 
+@cython.internal
 cdef class NAdam(Moments):
     cdef double momentum_decay
 
@@ -160,6 +167,7 @@ cdef class NAdam(Moments):
         return k.nadam
 
 
+@cython.internal
 cdef class RAdam(Moments):
     def __cinit__(self):
         self.name = "RAdam"
@@ -187,6 +195,7 @@ cdef class RAdam(Moments):
         return k.radam
 
 
+@cython.internal
 cdef class Adamax(Moments):
     def __cinit__(self):
         self.name, self.arrays = "Adamax", ("exp_avg", "exp_inf")
@@ -207,6 +216,7 @@ cdef class Adamax(Moments):
 
 # --- the others that scale by the size of the gradients -----------------------------------------------------------
 
+@cython.internal
 cdef class Adadelta(Rule):
     def __cinit__(self):
         self.name, self.scalars, self.arrays = "Adadelta", STEP, ("square_avg", "acc_delta")
@@ -224,6 +234,7 @@ cdef class Adadelta(Rule):
         return k.adadelta
 
 
+@cython.internal
 cdef class Adagrad(Rule):
     cdef double lr, lr_decay, start
 
@@ -248,6 +259,7 @@ cdef class Adagrad(Rule):
         return k.adagrad
 
 
+@cython.internal
 cdef class RMSprop(Rule):
     def __cinit__(self):
         self.name, self.scalars = "RMSprop", STEP

@@ -5,6 +5,7 @@ The work is cut into chunks of a fixed length over all tensors together, so that
 threaded alike; every element is computed on its own, so the bits do not depend on the cut.
 """
 
+cimport cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -104,6 +105,7 @@ cdef int check_same(str name, str what, TensorBase p, object t) except -1:
 
 # --- the plan of a step -------------------------------------------------------------------------------------------
 
+@cython.internal
 cdef class Plan:
     """All that a step will do. Nothing is written until `run`."""
     cdef Rule rule
