@@ -226,7 +226,8 @@ def row_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
         yield Call(name, (x, ld, rows, n, per_row if name == "sum_rows" else Out(np.zeros(n, dtype))))
     yield Call("sum_cols", (x[: (n - 1) * 2 + 1 if n else 0], 2, n, 1, Out(np.zeros(1, dtype))))
     yield Call("target_check", (rng.integers(0, 9, n), 1, n, 9, -100))
-    yield Call("layout.transpose", (rows, n, x, ld, Out(np.zeros((n - 1) * (rows + 1) + rows if n else 0, dtype)), rows + 1))
+    transposed = Out(np.zeros((n - 1) * (rows + 1) + rows if n else 0, dtype))
+    yield Call("layout.transpose", (rows, n, x, ld, transposed, rows + 1))
     if n == 0:
         return
     for name in ("max_rows", "min_rows", "max_cols", "min_cols"):

@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import pydl
 import pytest
+
+import pydl
 from pydl import Tensor
 from pydl._core.formats import has_own_format, in_own_format
 
-SHAPES = [(2, 3, 4, 5), (1, 17, 7, 7), (2, 33, 1, 9), (3, 8, 10), (2, 5, 3, 4, 2), (2, 64, 40, 41), (2, 1, 4, 5), (2, 3, 1, 1)]
+SHAPES = [
+    (2, 3, 4, 5), (1, 17, 7, 7), (2, 33, 1, 9), (3, 8, 10), (2, 5, 3, 4, 2), (2, 64, 40, 41), (2, 1, 4, 5),
+    (2, 3, 1, 1),
+]  # fmt: skip
 
 
 def image(shape: tuple[int, ...], dtype: Any = np.float32) -> Tensor:
@@ -125,8 +129,9 @@ def test_elementwise_keeps_the_order_and_the_bits(name: str, shape: tuple[int, .
 def test_other_operations_give_c_order() -> None:
     x = image((2, 3, 4, 5))
     for f in (
-        lambda t: t.sum((2, 3)), lambda t: t.mean(1, keepdim=True), lambda t: t.softmax(1), lambda t: t @ t.transpose(2, 3),
-        lambda t: t.int(), lambda t: pydl.cat([t, t], 1), lambda t: pydl.stack([t, t]), lambda t: t.amax(1),
+        lambda t: t.sum((2, 3)), lambda t: t.mean(1, keepdim=True), lambda t: t.softmax(1),
+        lambda t: t @ t.transpose(2, 3), lambda t: t.int(),
+        lambda t: pydl.cat([t, t], 1), lambda t: pydl.stack([t, t]), lambda t: t.amax(1),
         lambda t: t.masked_fill(t > 0, 1.0), lambda t: t.flip(1), lambda t: t.double(),
     ):  # fmt: skip
         want, got = f(x), f(ordered(x))

@@ -17,7 +17,9 @@ cimport numpy as cnp
 
 from pydl._core cimport kernels
 from pydl._core.promote cimport cast
-from pydl._core.tape cimport Node, OutputPort, TensorBase, is_channels_last, is_contiguous, is_float, new_like, node_of, slots, swap_grad_enabled
+from pydl._core.tape cimport (
+    Node, OutputPort, TensorBase, is_channels_last, is_contiguous, is_float, new_like, node_of, slots, swap_grad_enabled,
+)
 
 from pydl._core.errors import ShapeError
 

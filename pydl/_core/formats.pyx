@@ -14,7 +14,7 @@ cimport numpy as cnp
 
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
 from pydl._core.tape cimport (
-    TensorBase, array_on, is_channels_last, is_contiguous, is_f64, is_float, make, new_channels_last, new_contiguous, slots,
+    TensorBase, is_channels_last, is_contiguous, is_f64, is_float, new_channels_last, new_contiguous, slots,
 )
 
 cnp.import_array()

@@ -10,7 +10,7 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core cimport arithmetic, eltwise, inplace, linalg, promote, shape, sums
+from pydl._core cimport arithmetic, eltwise, inplace as in_place, linalg, promote, shape, sums
 from pydl._core.kernels cimport *
 from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, is_float, requires_grad
 
@@ -43,8 +43,8 @@ cdef object scaled(object other, object alpha, str op):
 
 
 cdef TensorBase unary_in_place(int code, TensorBase x):
-    """inplace.unary_, for functions with an argument of that name."""
-    return inplace.unary_(code, x)
+    """in_place.unary_, for functions with an argument of that name."""
+    return in_place.unary_(code, x)
 
 
 cdef tuple ints_arg(tuple sizes):
@@ -69,7 +69,7 @@ def neg(input):
 def neg_(input):
     """neg in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.neg_."""
-    return inplace.unary_(PYDL_U_neg, tensor_arg(input, "neg_", "input"))
+    return in_place.unary_(PYDL_U_neg, tensor_arg(input, "neg_", "input"))
 
 
 def abs(input):
@@ -87,7 +87,7 @@ def abs(input):
 def abs_(input):
     """abs in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.abs_."""
-    return inplace.unary_(PYDL_U_abs, tensor_arg(input, "abs_", "input"))
+    return in_place.unary_(PYDL_U_abs, tensor_arg(input, "abs_", "input"))
 
 
 def square(input):
@@ -104,7 +104,7 @@ def square(input):
 def square_(input):
     """square in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.square_."""
-    return inplace.unary_(PYDL_U_square, tensor_arg(input, "square_", "input"))
+    return in_place.unary_(PYDL_U_square, tensor_arg(input, "square_", "input"))
 
 
 def reciprocal(input):
@@ -122,7 +122,7 @@ def reciprocal(input):
 def reciprocal_(input):
     """reciprocal in place: x is overwritten with the result.
     Errors: RuntimeError for a leaf that requires grad. Source: torch.Tensor.reciprocal_."""
-    return inplace.unary_(PYDL_U_reciprocal, tensor_arg(input, "reciprocal_", "input"))
+    return in_place.unary_(PYDL_U_reciprocal, tensor_arg(input, "reciprocal_", "input"))
 
 
 def sqrt(input):
@@ -140,7 +140,7 @@ def sqrt(input):
 def sqrt_(input):
     """sqrt in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.sqrt_."""
-    return inplace.unary_(PYDL_U_sqrt, tensor_arg(input, "sqrt_", "input"))
+    return in_place.unary_(PYDL_U_sqrt, tensor_arg(input, "sqrt_", "input"))
 
 
 def exp(input):
@@ -157,7 +157,7 @@ def exp(input):
 def exp_(input):
     """exp in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.exp_."""
-    return inplace.unary_(PYDL_U_exp, tensor_arg(input, "exp_", "input"))
+    return in_place.unary_(PYDL_U_exp, tensor_arg(input, "exp_", "input"))
 
 
 def log(input):
@@ -175,7 +175,7 @@ def log(input):
 def log_(input):
     """log in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.log_."""
-    return inplace.unary_(PYDL_U_log, tensor_arg(input, "log_", "input"))
+    return in_place.unary_(PYDL_U_log, tensor_arg(input, "log_", "input"))
 
 
 def tanh(input):
@@ -193,7 +193,7 @@ def tanh(input):
 def tanh_(input):
     """tanh in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.tanh_."""
-    return inplace.unary_(PYDL_U_tanh, tensor_arg(input, "tanh_", "input"))
+    return in_place.unary_(PYDL_U_tanh, tensor_arg(input, "tanh_", "input"))
 
 
 def sigmoid(input):
@@ -211,7 +211,7 @@ def sigmoid(input):
 def sigmoid_(input):
     """sigmoid in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.sigmoid_."""
-    return inplace.unary_(PYDL_U_sigmoid, tensor_arg(input, "sigmoid_", "input"))
+    return in_place.unary_(PYDL_U_sigmoid, tensor_arg(input, "sigmoid_", "input"))
 
 
 def relu(input, bint inplace=False):
@@ -231,7 +231,7 @@ def relu(input, bint inplace=False):
 def relu_(input):
     """relu in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.relu_."""
-    return inplace.unary_(PYDL_U_relu, tensor_arg(input, "relu_", "input"))
+    return in_place.unary_(PYDL_U_relu, tensor_arg(input, "relu_", "input"))
 
 
 def add(input, other, *, alpha=1):
@@ -249,7 +249,7 @@ def add(input, other, *, alpha=1):
 def add_(input, other, *, alpha=1):
     """add in place: input is overwritten with the result. Source: torch.Tensor.add_."""
     other = scaled(other, alpha, "add_")
-    return inplace.binary_(PYDL_B_add, tensor_arg(input, "add_", "input"), other)
+    return in_place.binary_(PYDL_B_add, tensor_arg(input, "add_", "input"), other)
 
 
 def sub(input, other, *, alpha=1):
@@ -267,7 +267,7 @@ def sub(input, other, *, alpha=1):
 def sub_(input, other, *, alpha=1):
     """sub in place: input is overwritten with the result. Source: torch.Tensor.sub_."""
     other = scaled(other, alpha, "sub_")
-    return inplace.binary_(PYDL_B_sub, tensor_arg(input, "sub_", "input"), other)
+    return in_place.binary_(PYDL_B_sub, tensor_arg(input, "sub_", "input"), other)
 
 
 def mul(input, other):
@@ -283,7 +283,7 @@ def mul(input, other):
 
 def mul_(input, other):
     """mul in place: input is overwritten with the result. Source: torch.Tensor.mul_."""
-    return inplace.binary_(PYDL_B_mul, tensor_arg(input, "mul_", "input"), other)
+    return in_place.binary_(PYDL_B_mul, tensor_arg(input, "mul_", "input"), other)
 
 
 def div(input, other, *, rounding_mode=None):
@@ -307,8 +307,8 @@ def div_(input, other, *, rounding_mode=None):
     """div in place: input is overwritten with the result. Errors: RuntimeError for integers.
     Source: torch.Tensor.div_."""
     if rounding_mode is not None:
-        return inplace.copy_(tensor_arg(input, "div_", "input"), divide_rounded(input, other, rounding_mode))
-    return inplace.binary_(PYDL_B_div, tensor_arg(input, "div_", "input"), other)
+        return in_place.copy_(tensor_arg(input, "div_", "input"), divide_rounded(input, other, rounding_mode))
+    return in_place.binary_(PYDL_B_div, tensor_arg(input, "div_", "input"), other)
 
 
 def pow(input, exponent):
@@ -327,7 +327,7 @@ def pow(input, exponent):
 
 def pow_(input, exponent):
     """pow in place: input is overwritten with the result. Source: torch.Tensor.pow_."""
-    return inplace.binary_(PYDL_B_pow, tensor_arg(input, "pow_", "input"), exponent)
+    return in_place.binary_(PYDL_B_pow, tensor_arg(input, "pow_", "input"), exponent)
 
 
 def maximum(input, other):
@@ -824,4 +824,4 @@ def copy_(input, src, non_blocking=False):
         >>> pydl.zeros(2).copy_(pydl.tensor(3))
         tensor([3., 3.])
     """
-    return inplace.copy_(tensor_arg(input, "copy_", "input"), tensor_arg(src, "copy_", "src"))
+    return in_place.copy_(tensor_arg(input, "copy_", "input"), tensor_arg(src, "copy_", "src"))

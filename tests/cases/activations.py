@@ -34,7 +34,7 @@ def elementwise(
 ) -> Case:
     """One tensor and numbers, on which the kinks may depend.
 
-    integers: whether it takes them (None: not tried here); text: whether torch raises TypeError where it is given a str.
+    integers: whether it takes them (None: not tried here); text: whether torch raises TypeError when given a str.
     """
     chosen = arguments or ({},)
 

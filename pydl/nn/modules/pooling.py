@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pooling as modules: max, average, adaptive, by a power, the inverse of max pooling. 18 layers: more than 400 lines."""
+"""Pooling as modules: max, average, adaptive, by a power, max pooling undone. 18 layers: more than 400 lines."""
 
 from __future__ import annotations
 
