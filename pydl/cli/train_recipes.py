@@ -55,7 +55,7 @@ RECIPES = {
     ("digits", "cnn"): Recipe(12, 32, "adamw", "onecycle", {"sgd": 0.05, "adam": 5e-3, "adamw": 5e-3}, 0.1),
     ("digits", "mlp"): Recipe(30, 32, "sgd", "cosine", {"sgd": 0.2, "adam": 2e-3, "adamw": 2e-3}, 0.2),
     ("fashion", "lenet"): Recipe(
-        30, 64, "adamw", "onecycle", {"sgd": 0.04, "adam": 4e-3, "adamw": 4e-3}, 0.0, mirror=True, shift=1
+        24, 64, "adamw", "onecycle", {"sgd": 0.04, "adam": 4e-3, "adamw": 4e-3}, 0.0, mirror=True, shift=1
     ),
     ("fashion", "mlp"): Recipe(20, 64, "sgd", "cosine", {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}, 0.1, mirror=True),
     ("mnist", "lenet"): Recipe(10, 64, "adamw", "onecycle", {"sgd": 0.04, "adam": 4e-3, "adamw": 4e-3}, 0.0, shift=1),
