@@ -182,6 +182,24 @@ cdef class ActivationNode(Node):
 
 # --- with a second tensor -----------------------------------------------------------------------------------------
 
+cdef int check_fits(str name, TensorBase t, TensorBase x) except -1:
+    """t has x's type, and dimensions that broadcast to those of x. A saved tensor may have been given other data since."""
+    cdef int i, ndim = cnp.PyArray_NDIM(x.a)
+    cdef bint fits = is_float(x) and cnp.PyArray_TYPE(t.a) == cnp.PyArray_TYPE(x.a) and cnp.PyArray_NDIM(t.a) == ndim
+    for i in range(ndim if fits else 0):
+        fits = fits and cnp.PyArray_DIMS(t.a)[i] in (1, cnp.PyArray_DIMS(x.a)[i])
+    if not fits:
+        raise ShapeError(f"{name}: {(<object>t.a).shape} {t.dtype} does not fit {(<object>x.a).shape} {x.dtype}; "
+                         "was a tensor given data of another type after it was used?")
+    return 0
+
+
+cdef int check_halves(TensorBase x, int dim) except -1:
+    if not is_float(x) or not 0 <= dim < cnp.PyArray_NDIM(x.a) or cnp.PyArray_DIMS(x.a)[dim] % 2:
+        raise ShapeError(f"glu: dimension {dim} of {(<object>x.a).shape} {x.dtype} has no halves")
+    return 0
+
+
 cdef TensorBase half_of(TensorBase x, int dim, bint second):
     """The first or the second half of x along dim, on its memory."""
     cdef cnp.npy_intp shape[64]
@@ -197,8 +215,10 @@ cdef TensorBase half_of(TensorBase x, int dim, bint second):
 
 def glu_fwd(TensorBase x not None, int dim) -> TensorBase:
     """a sigmoid(b) for the halves a, b of x along dim (non-negative; its size is even)."""
-    cdef TensorBase a = half_of(x, dim, False), b = half_of(x, dim, True), y
-    cdef int ndim = cnp.PyArray_NDIM(a.a), typenum = cnp.PyArray_TYPE(x.a)
+    cdef TensorBase a, b, y
+    cdef int ndim = cnp.PyArray_NDIM(x.a), typenum = cnp.PyArray_TYPE(x.a)
+    check_halves(x, dim)
+    a, b = half_of(x, dim, False), half_of(x, dim, True)
     if is_contiguous(x) or not is_channels_last(x):
         y = new(ndim, cnp.PyArray_DIMS(a.a), typenum)
     else:
@@ -209,7 +229,11 @@ def glu_fwd(TensorBase x not None, int dim) -> TensorBase:
 
 def glu_bwd(TensorBase dy not None, TensorBase x not None, int dim) -> TensorBase:
     """dy sigmoid(b) and dy a sigmoid'(b), joined along dim."""
-    cdef TensorBase a = half_of(x, dim, False), b = half_of(x, dim, True), dx = new_like(x)
+    cdef TensorBase a, b, dx
+    check_halves(x, dim)
+    a, b = half_of(x, dim, False), half_of(x, dim, True)
+    check_fits("glu", dy, a)
+    dx = new_like(x)
     apply2(kernels_for(x).glu, half_of(dx, dim, False), dy, b, PICOSECONDS_MATH)
     apply3(kernels_for(x).glu_bwd, half_of(dx, dim, True), dy, a, b, PICOSECONDS_MATH)
     return dx
@@ -220,6 +244,8 @@ cdef TensorBase along_channels(TensorBase w, int ndim):
     cdef cnp.npy_intp shape[64]
     cdef cnp.npy_intp strides[64]
     cdef int i
+    if cnp.PyArray_SIZE(w.a) != 1 and (ndim < 2 or cnp.PyArray_NDIM(w.a) != 1):
+        raise ShapeError(f"prelu: weight {(<object>w.a).shape} is neither one number nor one a channel")
     for i in range(ndim):
         shape[i] = 1
         strides[i] = 0
@@ -231,15 +257,20 @@ cdef TensorBase along_channels(TensorBase w, int ndim):
 
 def prelu_fwd(TensorBase x not None, TensorBase w not None) -> TensorBase:
     """x above 0, w x below; w is one number or one a channel."""
-    cdef TensorBase y = new_like(x)
-    apply2(kernels_for(x).prelu, y, x, along_channels(w, cnp.PyArray_NDIM(x.a)), PICOSECONDS_PLAIN)
+    cdef TensorBase y, slopes_of = along_channels(w, cnp.PyArray_NDIM(x.a))
+    check_fits("prelu", slopes_of, x)
+    y = new_like(x)
+    apply2(kernels_for(x).prelu, y, x, slopes_of, PICOSECONDS_PLAIN)
     return y
 
 
 def prelu_bwd(TensorBase dy not None, TensorBase x not None, TensorBase w not None) -> TensorBase:
     """dy where x is above 0, w dy elsewhere."""
-    cdef TensorBase dx = new_like(x)
-    apply3(kernels_for(x).prelu_bwd, dx, dy, x, along_channels(w, cnp.PyArray_NDIM(x.a)), PICOSECONDS_PLAIN)
+    cdef TensorBase dx, slopes_of = along_channels(w, cnp.PyArray_NDIM(x.a))
+    check_fits("prelu", slopes_of, x)
+    check_fits("prelu", dy, x)
+    dx = new_like(x)
+    apply3(kernels_for(x).prelu_bwd, dx, dy, x, slopes_of, PICOSECONDS_PLAIN)
     return dx
 
 

@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, kernels_run, leave_kernel, table, threads_for, tick, tock
 from pydl._core.tape cimport (
     TensorBase, is_channels_last, is_contiguous, is_f64, is_float, new_channels_last, new_contiguous, slots,
 )
@@ -113,9 +113,16 @@ cdef bint wants_public(TensorBase x) noexcept:
 
 
 cdef int settle(TensorBase x) except -1:
-    """Puts memory of the library's own order into C order; the version goes along."""
+    """Puts memory of the library's own order into C order; the version goes along.
+
+    A kernel of another thread may be reading the old memory: then it lives as long as the new one."""
+    cdef cnp.ndarray old = x.a
     cdef TensorBase plain = contiguous_memory(x)
+    if not x.own_format:        # another thread was faster, and may have made a view already
+        return 0
     plain.s.version = x.s.version
+    if kernels_run():
+        plain.s.owner = old
     x.a = plain.a
     x.s = plain.s
     x.own_format = False

@@ -69,6 +69,7 @@ cdef int threads_for(double work_ns) noexcept nogil
 # Python threads inside kernels share the cores: enter() before the interpreter lock is released, leave() after.
 cdef void enter_kernel() noexcept
 cdef void leave_kernel() noexcept
+cdef bint kernels_run() noexcept         # in any thread
 
 # Work below this many nanoseconds keeps the interpreter lock: releasing and taking it again costs about 100.
 cdef enum:

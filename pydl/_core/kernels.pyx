@@ -117,6 +117,10 @@ cdef void leave_kernel() noexcept:
     in_kernels -= 1
 
 
+cdef bint kernels_run() noexcept:
+    return in_kernels > 0
+
+
 cdef int64_t tick() noexcept nogil:
     return pydl_now_ns() if clock_on else 0
 

@@ -372,6 +372,8 @@ cdef int check_places(str name, TensorBase x, TensorBase places, tuple sizes) ex
     check_images(name, x, sizes)
     if cnp.PyArray_TYPE(places.a) != cnp.NPY_INT64:
         raise RuntimeError(f"{name}: elements in indices should be type int64 but got: {places.dtype}")
+    if cnp.PyArray_NDIM(places.a) != cnp.PyArray_NDIM(x.a) or (<object>places.a).shape[:2] != (<object>x.a).shape[:2]:
+        raise ShapeError(f"{name}: indices {(<object>places.a).shape} do not belong to the planes of x {(<object>x.a).shape}")
     return 0
 
 

@@ -9,7 +9,7 @@ cdef class Storage:
     cdef size_t n_bytes
     cdef int size_class     # of the pool's block; FOREIGN when the memory is somebody else's
     cdef unsigned int version
-    cdef object owner       # keeps foreign memory alive
+    cdef object owner       # keeps other memory alive
 
 # A fresh, uninitialised, C-contiguous array on a block of the pool. MemoryError; ValueError when the size overflows.
 cdef cnp.ndarray new_array(int ndim, const cnp.npy_intp* shape, int typenum)

@@ -210,7 +210,7 @@ cdef void keep_array(cnp.ndarray a, Storage s) noexcept:
     cdef int ndim = cnp.PyArray_NDIM(a), typenum = cnp.PyArray_TYPE(a), i
     if (s.size_class < 0 or s.n_bytes > MAX_KEPT_BYTES or ndim > MAX_KEPT_NDIM or <size_t>cnp.PyArray_NBYTES(a) != s.n_bytes
             or cnp.PyArray_DATA(a) != s.data or (cnp.PyArray_FLAGS(a) & cnp.NPY_ARRAY_CARRAY) != cnp.NPY_ARRAY_CARRAY
-            or pydl_array_base(a) != <PyObject*>s or pydl_has_weakrefs(a) or not pooling):
+            or pydl_array_base(a) != <PyObject*>s or s.owner is not None or pydl_has_weakrefs(a) or not pooling):
         return
     size = class_bytes(s.size_class)
     if cached + size > cap:

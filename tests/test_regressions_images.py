@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small cases of image operations that once crashed or gave wrong results. Crashes run in a process of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydl
+import pydl.nn.functional as F
+from pydl._core import formats
+
+# Statements, each of which has to end with the exception named, not with a signal.
+CRASHES = {
+    "planes without a batch": "ops.max_unpool(f(0, 3, 4), i(2, 3, 4), (8,))",
+    "sums of planes without a batch": "ops.max_unpool_add(f(0, 3, 4), i(2, 3, 4), (8,))",
+    "more planes than places": "ops.max_unpool(f(64, 3, 4), i(2, 3, 4), (8,))",
+    "places without planes": "ops.max_unpool_backward(f(2, 2, 3), i())",
+    "places of more planes": "ops.max_unpool_backward(f(0, 2, 3), i(500, 2, 3))",
+    "halves of a gate that became a number": (
+        "x = f(4).requires_grad_(); y = pydl.nn.functional.glu(x); x.data = f(); y.sum().backward()"
+    ),
+    "halves of a gate that became shorter": (
+        "x = f(1000, 2000).requires_grad_(); y = pydl.nn.functional.glu(x); x.data = f(2, 2); y.sum().backward()"
+    ),
+    "slopes that became fewer": (
+        "w = f(9000).requires_grad_(); x = f(200, 9000).requires_grad_()\n"
+        "y = pydl.nn.functional.prelu(x, w); w.data = f(3); y.sum().backward()"
+    ),
+    "input that became narrower": (
+        "x = f(2000, 2000, dtype=pydl.float64).requires_grad_()\n"
+        "y = pydl.nn.functional.prelu(x, f(1, dtype=pydl.float64)); x.data = f(2000, 2000); y.sum().backward()"
+    ),
+    "gate along no dimension": "activation.glu_fwd(f(3, 4), 70)",
+    "slopes for other channels": "activation.prelu_fwd(f(3, 4), f(9))",
+}
+
+
+@pytest.mark.parametrize("name", list(CRASHES))
+def test_ends_with_an_exception(name: str) -> None:
+    """What does not fit is refused with a ShapeError before memory is touched."""
+    code = (
+        "import pydl\nfrom pydl import ops\nfrom pydl._core import activation\nfrom pydl._core.errors import ShapeError\n"
+        "f = pydl.ones\ni = lambda *s: pydl.zeros(s, dtype=pydl.int64)\n"
+        "try:\n    " + CRASHES[name].replace("\n", "\n    ") + "\nexcept ShapeError:\n    pass\n"
+        "else:\n    raise SystemExit('no error')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-300:]
+
+
+def meanwhile(delay: float, work: Callable[[], Any], other: Callable[[], Any]) -> Any:
+    """The result of `work` in a thread, while `other` runs in this one after a delay."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    time.sleep(delay)
+    other()
+    thread.join()
+    return results[0]
+
+
+@pytest.mark.parametrize("name", ["conv2d", "interpolate"])
+def test_memory_order_changes_while_a_kernel_reads(name: str) -> None:
+    """A look at the strides puts a tensor's memory in order; the old memory stays while other threads read it."""
+    base, weight = pydl.rand(16, 16, 128, 128), pydl.rand(8, 16, 3, 3)
+
+    def work(x: pydl.Tensor) -> Any:
+        return F.conv2d(x, weight) if name == "conv2d" else F.interpolate(x, scale_factor=2)
+
+    expected = work(formats.in_own_format(base)).numpy()
+    for milliseconds in range(2, 9):
+        x = formats.in_own_format(base)
+
+        def look(x: pydl.Tensor = x) -> None:
+            assert x.stride() == (16 * 128 * 128, 128 * 128, 128, 1)
+            for _ in range(4):
+                pydl.full((16, 16, 128, 128), float("nan"))  # takes the memory that is free now
+
+        result = meanwhile(milliseconds * 1e-3, lambda x=x: work(x), look)
+        np.testing.assert_array_equal(result.numpy(), expected)
+
+
+def test_views_made_by_several_threads_share_memory() -> None:
+    """When threads put one tensor's memory in order at the same time, the views of all of them are its views."""
+    for _ in range(10):
+        x = formats.in_own_format(pydl.rand(16, 16, 128, 128))
+        views: list[pydl.Tensor] = []
+        start = threading.Barrier(3)
+
+        def view(x: pydl.Tensor = x, views: list[pydl.Tensor] = views, start: threading.Barrier = start) -> None:
+            start.wait()
+            views.append(x.view(-1))
+
+        threads = [threading.Thread(target=view) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        x.fill_(5)
+        assert all(bool((v == 5).all()) for v in views)
