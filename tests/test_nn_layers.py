@@ -297,11 +297,13 @@ def test_functional_stub_says_what_the_functions_take():
     stubbed = {node.name: node.args for node in stub.body if isinstance(node, ast.FunctionDef)}
     assert sorted(stubbed) == sorted(F.__all__)
     for name, args in stubbed.items():
-        assert not args.kwonlyargs and not args.posonlyargs
+        assert not args.posonlyargs
         parameters = list(inspect.signature(getattr(F, name)).parameters.values())
-        assert [p.name for p in parameters] == [a.arg for a in args.args], name
+        assert [p.name for p in parameters] == [a.arg for a in args.args + args.kwonlyargs], name
+        assert [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] == [a.arg for a in args.kwonlyargs], name
         defaults = [p.default for p in parameters if p.default is not p.empty]
-        assert defaults == [ast.literal_eval(value) for value in args.defaults], name
+        stated = args.defaults + [value for value in args.kw_defaults if value is not None]
+        assert defaults == [eval(ast.unparse(value)) for value in stated], name
 
 
 def test_functional_gives_the_operations_themselves():

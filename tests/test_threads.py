@@ -182,10 +182,10 @@ for name, case in CASES.items():
     given, _ = tensors(pydl, rounded(case.bench(Draw(name)), np.float32))
     call = bind(pydl, name, case)
     for _ in range(5):
-        call(*given.args)
+        call(*given.args, **given.kwargs)
         time.sleep(0.02)
         before = worked()
-        call(*given.args)
+        call(*given.args, **given.kwargs)
         time.sleep(0.002)
         if worked() > before:
             break
