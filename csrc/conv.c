@@ -10,6 +10,7 @@ const pydl_conv PYDL_OWN(pydl_conv) = {
     .pack = conv_pack,
     .unpack = conv_unpack,
     .gather = conv_gather,
+    .lines = conv_lines,
     .pack_pixels = conv_pack_pixels,
     .scatter = conv_scatter,
     .repeat = conv_repeat,

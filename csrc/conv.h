@@ -89,10 +89,41 @@ static void conv_pack(const pydl_conv_weight *weight, const void *w, void *panel
         else conv_pack_panel(&g, first + (dense < 0 ? n_taps - 1 : 0), g.n - j, panels);
 }
 
+/* dst[c][tap] = src[tap][c] for n_taps ≥ 3: blocks transposed in registers, what is left one by one. */
+INLINE void conv_unpack_dense(ptrdiff_t n_taps, ptrdiff_t channels, const real *src, real *dst) {
+    ptrdiff_t c = 0;
+    for (; c + LANES <= channels; c += LANES) {
+        ptrdiff_t tap = 0;
+        for (; tap + 2 < n_taps; tap += LANES) {
+            const ptrdiff_t left = n_taps - tap;
+            vreal r[LANE_COUNT];
+#pragma GCC unroll 16
+            for (int i = 0; i < LANE_COUNT; i++) r[i] = i < left ? vload(src + (tap + i) * channels + c) : (vreal){0};
+            transpose(r);
+#pragma GCC unroll 16
+            for (int j = 0; j < LANE_COUNT; j++) {
+                real *to = dst + (c + j) * n_taps + tap;
+                if (left >= LANES) vstore(to, r[j]);
+                else store_tail(to, r[j], left);
+            }
+        }
+        for (; tap < n_taps; tap++)
+            for (int j = 0; j < LANE_COUNT; j++) dst[(c + j) * n_taps + tap] = src[tap * channels + c + j];
+    }
+    for (; c < channels; c++)
+        for (ptrdiff_t tap = 0; tap < n_taps; tap++) dst[c * n_taps + tap] = src[tap * channels + c];
+}
+
 static void conv_unpack(const pydl_conv_weight *g, const void *matrix, ptrdiff_t ldm, void *w) {
     const real *src = matrix;
+    const ptrdiff_t n_taps = conv_n_taps(g->taps);
+    const int dense = n_taps > 2 && g->channel == n_taps && conv_dense_taps(g) > 0;
     for (ptrdiff_t j = 0; j < g->n; j++, src += ldm) {
         const real *from = src;
+        if (dense) {
+            conv_unpack_dense(n_taps, g->channels, src, (real *)w + j * g->column);
+            continue;
+        }
         for (ptrdiff_t t = 0; t < g->taps[0]; t++)
             for (ptrdiff_t r = 0; r < g->taps[1]; r++)
                 for (ptrdiff_t s = 0; s < g->taps[2]; s++, from += g->channels) {
@@ -204,6 +235,35 @@ static void conv_gather(const pydl_correlation *g, const void *x, ptrdiff_t n_re
             conv_gather_line(g, line, end, w0, m, lo, hi, dst + (base + lo - k0), ld);
         }
         i0 += m, count -= m, dst += m * ld;
+    }
+}
+
+/* m pixels of n channels each. */
+static void conv_copy_pixels(const real *src, ptrdiff_t pixel, ptrdiff_t m, ptrdiff_t n, const real *end, real *dst, ptrdiff_t ld) {
+    const ptrdiff_t n_vectors = (n + LANES - 1) / LANES, room = end - src - n_vectors * LANES;
+    const ptrdiff_t whole = conv_clip(room < 0 ? 0 : room / pixel + 1, 0, m);
+    if (n_vectors == 2) conv_copy_rows(2, whole, src, pixel, dst, ld);
+    else if (n_vectors == 4) conv_copy_rows(4, whole, src, pixel, dst, ld);
+    else conv_copy_rows(n_vectors, whole, src, pixel, dst, ld);
+    for (ptrdiff_t i = whole; i < m; i++) conv_copy(dst + i * ld, src + i * pixel, n, end);
+}
+
+static void conv_lines(const pydl_correlation *g, const void *x, ptrdiff_t n_readable, ptrdiff_t row0, ptrdiff_t rows, ptrdiff_t n,
+                       void *lines, ptrdiff_t ld) {
+    const real *end = (const real *)x + n_readable;
+    const ptrdiff_t width = (g->out[2] - 1) * g->step[2] + (g->taps[2] - 1) * g->apart[2] + 1, first = g->first[2];
+    const ptrdiff_t lo = conv_clip(-first, 0, width), hi = conv_clip(g->in[2] - first, lo, width);
+    real *dst = lines;
+    if (n <= 0) return;
+    for (ptrdiff_t row = row0; row < row0 + rows; row++) {
+        const conv_origin o = conv_origin_of(g, x, row);
+        for (ptrdiff_t tap = 0; tap < g->taps[0] * g->taps[1]; tap++, dst += width * ld) {
+            const real *line = conv_line_of(g, o, tap / g->taps[1], tap % g->taps[1]);
+            const ptrdiff_t from = line ? lo : width, to = line ? hi : width;
+            for (ptrdiff_t w = 0; w < from; w++) conv_zero(dst + w * ld, n);
+            if (from < to) conv_copy_pixels(line + (from + first) * g->pixel, g->pixel, to - from, n, end, dst + from * ld, ld);
+            for (ptrdiff_t w = to; w < width; w++) conv_zero(dst + w * ld, n);
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#define PYDL_CONV(X) X(pack) X(unpack) X(gather) X(pack_pixels) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
+#define PYDL_CONV(X) X(pack) X(unpack) X(gather) X(lines) X(pack_pixels) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
 
 typedef struct pydl_correlation {
     ptrdiff_t in[3], out[3];   /* sizes of the input and of the grid of outputs; pixels are counted over (n, d, h, w) of the grid */
@@ -37,6 +37,11 @@ typedef struct pydl_conv {
        ld ≥ kc + lanes − 1 and one vector behind the last row. Reads x[0 … n_readable) only */
     void (*gather)(const pydl_correlation *g, const void *x, ptrdiff_t n_readable, ptrdiff_t i0, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,
                    void *columns, ptrdiff_t ld);
+    /* The input lines of grid rows row0 …, zeros around them: lines[row − row0][t][r][w][c] = pixel w + first[2] of the line that tap
+       line (t, r) of the row reads, c < n ≤ ld; w runs from the first tap of output 0 to the last tap of the last output. Writes up
+       to a vector behind each pixel: ld ≥ n + lanes − 1. Reads x[0 … n_readable) only */
+    void (*lines)(const pydl_correlation *g, const void *x, ptrdiff_t n_readable, ptrdiff_t row0, ptrdiff_t rows, ptrdiff_t n, void *lines,
+                  ptrdiff_t ld);
     /* the transpose of dy [m][n] (rows ldy apart) as tiles of A for gemm_block: n rows, tile t at t·tile ≥ m·mr + lanes, element
        (row, i) of it at i·mr + row. Reads dy[0 … n_readable) only */
     void (*pack_pixels)(ptrdiff_t m, ptrdiff_t n, const void *dy, ptrdiff_t ldy, ptrdiff_t n_readable, void *tiles, ptrdiff_t tile);

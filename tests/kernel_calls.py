@@ -51,6 +51,7 @@ SIGNATURES = {
     "conv.pack": "ppp",
     "conv.unpack": "ppnp",
     "conv.gather": "ppnnnnnpn",
+    "conv.lines": "ppnnnnpn",
     "conv.pack_pixels": "nnpnnpn",
     "conv.scatter": "pnnnppn",
     "conv.repeat": "nnnpp",

@@ -82,6 +82,7 @@ def conv_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
         yield Call("conv.pack", (g, values(k * columns), zeros(k * padded)))
         rows = values((columns - 1) * (k + 1) + k if k and columns else 0)
         yield Call("conv.unpack", (g, rows, k + 1, zeros(k * columns)))
+    yield Call("conv.unpack", (weight((1, 1, 3), n, 2), values(6 * n), 3 * n, zeros(6 * n)))
     if n:  # three pixels in tiles of 3 to 14 rows
         dy, tile = values(2 * (n + 1) + n), 3 * 14 + MOST_LANES
         yield Call("conv.pack_pixels", (3, n, dy, n + 1, dy.size, zeros((n // 3 + 1) * tile), tile))
@@ -92,7 +93,7 @@ def conv_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
 
 
 def correlation_calls(geometry: Any, n: int, values: Any, zeros: Any) -> Iterator[Call]:
-    """gather of whole rows and of a part, scatter, and both passes of depthwise, n channels a pixel."""
+    """gather of whole rows and of a part, lines, scatter, and both passes of depthwise, n channels a pixel."""
     g = correlation(*geometry, n, n)
     pixels, outputs, taps = math.prod(g.in_), math.prod(g.out), math.prod(g.taps)
     lines = g.out[0] * g.out[1]
@@ -101,6 +102,8 @@ def correlation_calls(geometry: Any, n: int, values: Any, zeros: Any) -> Iterato
         for k0, kc in ((0, taps * n), (n // 2, max(taps * n - n, 0))):
             count, ld = min(outputs - 1, 3), kc + MOST_LANES - 1
             yield Call("conv.gather", (part, x, x.size, 1, count, k0, kc, zeros(count * ld), ld))
+        ld, width = n + 64 // x.itemsize - 1, (g.out[2] - 1) * g.step[2] + (g.taps[2] - 1) * g.apart[2] + 1
+        yield Call("conv.lines", (part, x, x.size, lines - 1, 1, n, zeros(g.taps[0] * g.taps[1] * width * ld), ld))
     spread = correlation(*geometry, n, n, every=2)
     y = zeros(math.prod(spread.full) * n)
     yield Call("conv.scatter", (spread, 1, outputs - 1, n, values((outputs - 1) * n), y, n))

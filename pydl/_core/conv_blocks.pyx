@@ -22,6 +22,10 @@ cdef enum:
     PIXELS_BYTES = 294912        # weights' gradient: gathered rows of a product, and its sums: both stay in L2
     SUMS_BYTES = 262144
     WEIGHT_K_BYTES = 2560        # and of a row
+    LINES_SUMS_BYTES = 327680    # the same from whole lines of inputs
+    LINES_BYTES = 327680
+    LINES_PIXELS = 256
+    SHORTEST_LINE = 6            # outputs: shorter ones make short sums
     SPAN_TASKS = 8               # the weights' gradient is cut into so many tasks where there are pixels enough,
     SPAN_PIXELS = 1024           # at least these for each
     CHUNK = 16384                # elements that one thread takes at a time in passes over memory
@@ -141,23 +145,73 @@ cdef int correlate(Job* p) except -1:
 
 cdef struct Spans:
     ptrdiff_t n_spans, n_chunks, n_blocks     # spans of whole chunks of pixels; blocks of rows of the weights
+    ptrdiff_t n_lines, lines, width           # of the grid, of a chunk (0: pixels are gathered); pixels of an input line
+
+
+cdef void add_chunk(const Job* p, const Spans* s, ptrdiff_t i0, ptrdiff_t m, ptrdiff_t group, ptrdiff_t c0, int flags, const char* tiles,
+                    char* lines, char* sums) noexcept nogil:
+    """The products of dy's m pixels from i0 on with the channels from c0 on of their input lines: one for each tap, summed over lines."""
+    cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr, n = min(p.kc, p.g.channels - c0), per_row = p.g.taps[0] * p.g.taps[1]
+    cdef ptrdiff_t channel = group * p.g.channels + c0, line = s.width * p.ld, tap, q, width = p.g.out[2]
+    p.v.lines(&p.g, p.x + channel * p.size, p.n_x - channel, i0 // width, m // width, n, lines, p.ld)
+    for tap in range(per_row):
+        for q in range(p.g.taps[2]):
+            p.t.gemm_block(p.n, n, width, m // width, tiles, 1, mr, m * mr + p.t.lanes, width * mr,
+                           lines + (tap * line + q * p.g.apart[2] * p.ld) * p.size, p.g.step[2] * p.ld, nr, per_row * line,
+                           sums + ((tap * p.g.taps[2] + q) * p.g.channels + c0) * p.size, p.k, NULL, PYDL_GEMM_PADDED | flags)
+
+
+cdef inline ptrdiff_t input_elements(const Job* p, const Spans* s) noexcept nogil:
+    """Of the inputs of a chunk."""
+    return s.lines * p.g.taps[0] * p.g.taps[1] * s.width * p.ld if s.lines else p.rows * p.ld
+
+
+cdef void cut_weight(Job* p, Spans* s) noexcept nogil:
+    """Chunks of pixels and blocks of the weights' rows, by shape alone.
+
+    Whole lines of inputs, where the taps of a line share one copy, if there are channels enough for panels; else gathered pixels.
+    """
+    cdef ptrdiff_t nr = p.t.gemm_nr, per_row = p.g.taps[0] * p.g.taps[1], line_bytes
+    s.n_lines = p.n_pixels // p.g.out[2]
+    s.width = (p.g.out[2] - 1) * p.g.step[2] + (p.g.taps[2] - 1) * p.g.apart[2] + 1
+    p.kc = even(p.g.channels, max(4 * nr, LINES_SUMS_BYTES // (p.n * per_row * p.g.taps[2] * p.size) // nr * nr), nr)
+    p.ld = up(p.kc, nr) + 16
+    line_bytes = per_row * s.width * p.ld * p.size
+    if (p.g.taps[2] > 1 and p.g.channels >= nr and SHORTEST_LINE <= p.g.out[2] <= LINES_PIXELS
+            and line_bytes <= LINES_BYTES):
+        s.lines = max(<ptrdiff_t>1, min(LINES_PIXELS // p.g.out[2], LINES_BYTES // line_bytes))
+        p.rows = s.lines * p.g.out[2]
+        s.n_blocks = (p.g.channels + p.kc - 1) // p.kc
+    else:
+        s.lines = 0
+        p.kc = even(p.k, max(<ptrdiff_t>128, min(WEIGHT_K_BYTES, SUMS_BYTES // p.n) // p.size // 16 * 16), 16)
+        p.ld = up(p.kc, 16) + 16
+        p.rows = max(<ptrdiff_t>96, min(<ptrdiff_t>256, PIXELS_BYTES // (p.ld * p.size)))
+        s.n_blocks = (p.k + p.kc - 1) // p.kc
+    s.n_chunks = (p.n_pixels + p.rows - 1) // p.rows
+    s.n_spans = max(<ptrdiff_t>1, min(SPAN_TASKS // (p.groups * s.n_blocks), p.n_pixels // SPAN_PIXELS))
 
 
 cdef void run_span(const Job* p, const Spans* s, ptrdiff_t i, char* work) noexcept nogil:
     """Task i: the sums [n][k0:k0+kc] of a group over a span of pixels, chunk after chunk: dy, packed, times the gathered inputs."""
     cdef ptrdiff_t span = i % s.n_spans, block = i // s.n_spans % s.n_blocks, group = i // (s.n_spans * s.n_blocks)
     cdef ptrdiff_t k0 = block * p.kc, kc = min(p.kc, p.k - k0), chunk = s.n_chunks * span // s.n_spans, i0, m, at, tile
+    cdef int flags
     cdef ptrdiff_t first = chunk, end = s.n_chunks * (span + 1) // s.n_spans, ldy = p.groups * p.n, mr = p.t.gemm_mr
-    cdef char* tiles = work + up(p.rows * p.ld * p.size, LINE)
-    cdef char* sums = p.panels + ((span * p.groups + group) * p.n * p.k + k0) * p.size
+    cdef char* tiles = work + up(input_elements(p, s) * p.size, LINE)
+    cdef char* sums = p.panels + (span * p.groups + group) * p.n * p.k * p.size
     while chunk < end:
         i0 = chunk * p.rows
         m = min(p.rows, p.n_pixels - i0)
         at, tile = i0 * ldy + group * p.n, m * mr + p.t.lanes
-        p.v.gather(&p.g, p.x + group * p.g.channels * p.size, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
+        flags = PYDL_GEMM_ACCUMULATE if chunk > first else 0
         p.v.pack_pixels(m, p.n, p.y + at * p.size, ldy, p.n_pixels * ldy - at, tiles, tile)
-        p.t.gemm_block(p.n, kc, m, 1, tiles, 1, mr, tile, 0, work, p.ld, p.t.gemm_nr, 0, sums, p.k, NULL,
-                       PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if chunk > first else 0))
+        if s.lines:
+            add_chunk(p, s, i0, m, group, k0, flags, tiles, work, sums)
+        else:
+            p.v.gather(&p.g, p.x + group * p.g.channels * p.size, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
+            p.t.gemm_block(p.n, kc, m, 1, tiles, 1, mr, tile, 0, work, p.ld, p.t.gemm_nr, 0, sums + k0 * p.size, p.k, NULL,
+                           PYDL_GEMM_PADDED | flags)
         chunk += 1
 
 
@@ -192,13 +246,8 @@ cdef int correlate_weight(Job* p, char* dw, ptrdiff_t dw_group) except -1:
     work_ns = 2.0 * p.n_pixels * p.k * p.n * p.groups / (FLOPS_PER_LANE_NS * p.t.lanes)
     work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
     threads = threads_for(work_ns)
-    p.kc = even(p.k, max(<ptrdiff_t>128, min(WEIGHT_K_BYTES, SUMS_BYTES // p.n) // p.size // 16 * 16), 16)
-    p.ld = up(p.kc, 16) + 16
-    p.rows = max(<ptrdiff_t>96, min(<ptrdiff_t>256, PIXELS_BYTES // (p.ld * p.size)))
-    s.n_blocks = (p.k + p.kc - 1) // p.kc
-    s.n_chunks = (p.n_pixels + p.rows - 1) // p.rows
-    s.n_spans = max(<ptrdiff_t>1, min(SPAN_TASKS // (p.groups * s.n_blocks), p.n_pixels // SPAN_PIXELS))
-    stride = up((p.rows * p.ld + (p.rows * p.t.gemm_mr + p.t.lanes) * (up(p.n, p.t.gemm_mr) // p.t.gemm_mr)) * p.size, LINE) + 2 * LINE
+    cut_weight(p, &s)
+    stride = up((input_elements(p, &s) + (p.rows * p.t.gemm_mr + p.t.lanes) * (up(p.n, p.t.gemm_mr) // p.t.gemm_mr)) * p.size, LINE) + 2 * LINE
     sums_bytes = up(s.n_spans * p.groups * p.k * p.n * p.size, LINE)
     work = <char*>scratch(sums_bytes + stride * threads)
     p.panels = work

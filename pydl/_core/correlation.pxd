@@ -24,6 +24,7 @@ cdef extern from "conv_kernels.h" nogil:
         void (*unpack)(const pydl_conv_weight*, const void*, ptrdiff_t, void*) noexcept nogil
         void (*gather)(const pydl_correlation*, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*,
                        ptrdiff_t) noexcept nogil
+        void (*lines)(const pydl_correlation*, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
         void (*pack_pixels)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
         void (*scatter)(const pydl_correlation*, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, void*, ptrdiff_t) noexcept nogil
         void (*repeat)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, void*) noexcept nogil
