@@ -94,6 +94,7 @@ def test_a_seed_gives_the_same_bits_on_any_number_of_threads(model, tmp_path):
     assert found[0] == found[1] != found[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "promise"), [("cnn", 98.5), ("mlp", 97.0)])
 def test_five_seeds_reach_the_promise(model, promise, tmp_path, capsys):
     """The promise of the main job: under 20 s, the median as said, no seed more than 0.6 points below it.
