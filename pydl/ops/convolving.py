@@ -12,7 +12,9 @@ from typing import Any
 
 from pydl._core import conv as kernels
 from pydl._core.errors import ShapeError
+from pydl._core.formats import in_own_format
 from pydl._core.tape import TensorBase as Tensor
+from pydl._core.tape import is_grad_enabled
 from pydl.ops._conv_checks import (
     Sizes,
     check_geometry,
@@ -112,6 +114,8 @@ class convolution:
         x, w = ctx.saved
         x_shape, w_shape = ctx.shapes
         dx = dw = None
+        if not (is_grad_enabled() and dy.requires_grad):
+            dy = in_own_format(dy)  # once for all passes
         if ctx.transposed:
             if ctx.needs[0]:
                 dx = _plain(dy, w, *ctx.geometry)
