@@ -106,3 +106,46 @@ def test_views_made_by_several_threads_share_memory() -> None:
             thread.join()
         x.fill_(5)
         assert all(bool((v == 5).all()) for v in views)
+
+
+def leaf(*values: float) -> pydl.Tensor:
+    return pydl.tensor(values, dtype=pydl.float64, requires_grad=True)
+
+
+def test_change_of_an_expanded_tensor_by_a_view_of_one_copy() -> None:
+    """All copies change, and the gradients of all of them meet in the element that they show."""
+    x = leaf(1, 4)
+    y = (x * 1).unsqueeze(1).expand(2, 3)
+    y[:, 0].mul_(2)
+    weight = pydl.tensor([[1.0, 10.0, 100.0], [2.0, 20.0, 200.0]], dtype=pydl.float64)
+    (y * weight).sum().backward()
+    assert y.tolist() == [[2] * 3, [8] * 3]
+    assert x.grad is not None and x.grad.tolist() == [222, 444]
+
+
+def test_history_of_an_expanded_view_can_be_differentiated_twice() -> None:
+    x = leaf(1, 4)
+    y = (x * 1).unsqueeze(1).expand(2, 3)
+    y[:, 0].mul_(2)
+    (first,) = pydl.autograd.grad((y**3).sum(), x, create_graph=True)
+    assert first.tolist() == [72, 1152]  # 3 (2x)³ → 72 x²
+    (second,) = pydl.autograd.grad(first.sum(), x)
+    assert second.tolist() == [144, 576]
+
+
+@pytest.mark.parametrize("change", ["itself", "through a view", "its base"])
+def test_retained_gradient_is_that_of_the_changed_values(change: str) -> None:
+    """retain_grad before a change in place: afterwards it is the gradient of what backward starts from."""
+    x = leaf(1, 2)
+    base = x * 3
+    y = base[:1] if change == "its base" else base
+    y.retain_grad()
+    if change == "through a view":
+        y[:1].mul_(2)
+    else:
+        base.mul_(2)
+    assert y.retains_grad
+    (y * y).sum().backward()
+    assert y.grad is not None and x.grad is not None
+    assert y.grad.tolist() == {"itself": [12, 24], "through a view": [12, 12], "its base": [12]}[change]
+    assert x.grad.tolist() == {"itself": [72, 144], "through a view": [72, 36], "its base": [72, 0]}[change]

@@ -320,11 +320,20 @@ cdef TensorBase strided_view(TensorBase base, TensorBase like, ptrdiff_t offset)
 
 
 cdef TensorBase strided_backward(TensorBase dy, Geometry geometry):
-    """Zeros like the base with dy where the view lies."""
+    """Zeros like the base with dy where the view lies; what an expanded view shows several times is added."""
     cdef TensorBase out = zeros_laid_out_like(geometry.base)
-    cdef TensorBase part = view_on(out, array_on(out, cnp.PyArray_NDIM(geometry.view.a), cnp.PyArray_DIMS(geometry.view.a),
-                                                 cnp.PyArray_STRIDES(geometry.view.a), cnp.PyArray_BYTES(out.a) + geometry.offset))
-    np.copyto(part.a, dy.a)
+    cdef cnp.ndarray view = geometry.view.a, source = dy.a
+    cdef cnp.npy_intp shape[MAX_DIMS]
+    cdef int d, ndim = cnp.PyArray_NDIM(view)
+    cdef list repeated = []
+    for d in range(ndim):
+        shape[d] = cnp.PyArray_DIMS(view)[d]
+        if cnp.PyArray_STRIDES(view)[d] == 0 and shape[d] > 1:
+            repeated.append(d)
+            shape[d] = 1
+    if repeated:
+        source = np.sum(source, axis=tuple(repeated), keepdims=True)
+    np.copyto(array_on(out, ndim, shape, cnp.PyArray_STRIDES(view), cnp.PyArray_BYTES(out.a) + geometry.offset), source)
     record(out, dy, STRIDED_BACKWARD, geometry)
     return out
 

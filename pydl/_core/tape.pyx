@@ -262,6 +262,7 @@ cdef object edge_of(TensorBase t):
 cdef Node node_of(TensorBase t):
     """The node that made t. After an in-place change of its base or of another view, the history of a view is read anew."""
     cdef TensorBase base = t.base
+    cdef Node node
     cdef bint old
     if base is not None and base.epoch != t.epoch:
         t.epoch = base.epoch
@@ -271,7 +272,9 @@ cdef Node node_of(TensorBase t):
         if base.requires_grad_:
             old = swap_grad_enabled(True)
             try:
-                t.node = slots.strided_view(base, t, cnp.PyArray_BYTES(t.a) - cnp.PyArray_BYTES(base.a)).node
+                node = slots.strided_view(base, t, cnp.PyArray_BYTES(t.a) - cnp.PyArray_BYTES(base.a)).node
+                move_retained(t, node)
+                t.node = node
             finally:
                 swap_grad_enabled(old)
     return t.node
@@ -345,11 +348,21 @@ cdef int check_inplace(TensorBase x, str name) except -1:
     return 0
 
 
+cdef int move_retained(TensorBase x, Node node) except -1:
+    """A tensor that retains its gradient does so after a change of its history: the gradient of its new values."""
+    cdef Node old = x.node
+    if old is not None and node is not None and old.retained is not None and old.retained() is x:
+        node.retained = old.retained
+        old.retained = None
+    return 0
+
+
 cdef int finish_inplace(TensorBase x, Node node) except -1:
     """Makes `node` the history of x; if x is a view, the history of its base changes with it."""
     cdef SliceNode slices
     cdef TensorBase base = x.base
     if base is None or base.s is not x.s:
+        move_retained(x, node)
         follow(x, node)
         x.epoch += 1
         return 0
@@ -361,6 +374,7 @@ cdef int finish_inplace(TensorBase x, Node node) except -1:
     slices.e0 = edge_of(base)
     slices.e1 = node.e1
     slices.more = node.more
+    move_retained(base, slices)
     follow(base, slices)
     base.epoch += 1
     node_of(x)
