@@ -5,10 +5,13 @@
 #include "simd.h"
 #include "conv.h"
 #include "conv_depthwise.h"
+#include "conv_taps.h"
 
 const pydl_conv PYDL_OWN(pydl_conv) = {
     .pack = conv_pack,
     .unpack = conv_unpack,
+    .pack_taps = conv_pack_taps,
+    .add_taps = conv_add_taps,
     .gather = conv_gather,
     .lines = conv_lines,
     .pack_pixels = conv_pack_pixels,

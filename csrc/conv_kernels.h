@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#define PYDL_CONV(X) X(pack) X(unpack) X(gather) X(lines) X(pack_pixels) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
+#define PYDL_CONV(X) X(pack) X(unpack) X(pack_taps) X(add_taps) X(gather) X(lines) X(pack_pixels) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
 
 typedef struct pydl_correlation {
     ptrdiff_t in[3], out[3];   /* sizes of the input and of the grid of outputs; pixels are counted over (n, d, h, w) of the grid */
@@ -33,6 +33,14 @@ typedef struct pydl_conv {
     void (*pack)(const pydl_conv_weight *g, const void *w, void *panels);
     /* w from its transpose [n][ldm], whose row is a column of the matrix */
     void (*unpack)(const pydl_conv_weight *g, const void *matrix, ptrdiff_t ldm, void *w);
+    /* panels [ceil(K/nr)][n][nr] of the transpose [n][K] for gemm_block, zeros behind column K */
+    void (*pack_taps)(const pydl_conv_weight *g, const void *w, void *panels);
+    /* acc += the products `columns` (row w: (r, s, c), ld apart) of output line h with its taps: row (w, r) to line
+       h·step[1] + first[1] + r·apart[1] − h0 of acc if that is one of its `lines` lines (lda apart), from element w·step[2]·channels on.
+       taps[0] = apart[2] = 1. Writes elements up to a vector behind a row's taps as they were, none of them −0: for each w in an order
+       that follows from g alone */
+    void (*add_taps)(const pydl_correlation *g, const void *columns, ptrdiff_t ld, ptrdiff_t h, ptrdiff_t h0, ptrdiff_t lines, void *acc,
+                     ptrdiff_t lda);
     /* columns[i·ld + k − k0] = input of pixel i0 + i for row k, i < count, k0 ≤ k < k0 + kc. Writes up to a vector behind each row:
        ld ≥ kc + lanes − 1 and one vector behind the last row. Reads x[0 … n_readable) only */
     void (*gather)(const pydl_correlation *g, const void *x, ptrdiff_t n_readable, ptrdiff_t i0, ptrdiff_t count, ptrdiff_t k0, ptrdiff_t kc,

@@ -50,6 +50,8 @@ SIGNATURES = {
     "activation.mask_affine": "pnpnpnnp",
     "conv.pack": "ppp",
     "conv.unpack": "ppnp",
+    "conv.pack_taps": "ppp",
+    "conv.add_taps": "ppnnnnpn",
     "conv.gather": "ppnnnnnpn",
     "conv.lines": "ppnnnnpn",
     "conv.pack_pixels": "nnpnnpn",

@@ -80,6 +80,7 @@ def conv_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
         g, k = weight((1, 1, 2), channels, columns), 2 * channels
         padded = columns + MOST_COLUMNS
         yield Call("conv.pack", (g, values(k * columns), zeros(k * padded)))
+        yield Call("conv.pack_taps", (g, values(k * columns), zeros((2 * columns + MOST_COLUMNS) * channels)))
         rows = values((columns - 1) * (k + 1) + k if k and columns else 0)
         yield Call("conv.unpack", (g, rows, k + 1, zeros(k * columns)))
     yield Call("conv.unpack", (weight((1, 1, 3), n, 2), values(6 * n), 3 * n, zeros(6 * n)))
@@ -104,6 +105,10 @@ def correlation_calls(geometry: Any, n: int, values: Any, zeros: Any) -> Iterato
             yield Call("conv.gather", (part, x, x.size, 1, count, k0, kc, zeros(count * ld), ld))
         ld, width = n + 64 // x.itemsize - 1, (g.out[2] - 1) * g.step[2] + (g.taps[2] - 1) * g.apart[2] + 1
         yield Call("conv.lines", (part, x, x.size, lines - 1, 1, n, zeros(g.taps[0] * g.taps[1] * width * ld), ld))
+    if g.taps[0] == g.apart[2] == 1:
+        k, lda = taps * n, ((g.out[2] - 1) * g.step[2] + g.taps[2]) * n + 64 // x.itemsize - 1
+        for h in range(g.out[1]):
+            yield Call("conv.add_taps", (g, values(g.out[2] * k), k, h, 0, g.in_[1], Out(values(g.in_[1] * lda)), lda))
     spread = correlation(*geometry, n, n, every=2)
     y = zeros(math.prod(spread.full) * n)
     yield Call("conv.scatter", (spread, 1, outputs - 1, n, values((outputs - 1) * n), y, n))

@@ -2,7 +2,8 @@
 """Convolution of floating-point tensors over 1 to 3 spatial dimensions and its gradients. Nothing is recorded.
 
 Every pass is a correlation (csrc/conv_kernels.h) on channels-last memory: the gradient of the data is one for each class of inputs
-modulo stride. conv_blocks computes them as matrix products, depthwise those of single channels.
+modulo stride. conv_blocks computes them as matrix products, depthwise those of single channels;
+conv_taps is the gradient of the data of few channels.
 """
 
 from cython.parallel cimport prange
@@ -12,6 +13,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from pydl._core.conv_blocks cimport Job, correlate, correlate_weight
+from pydl._core.conv_taps cimport add_taps, has_few_channels
 from pydl._core.correlation cimport (
     Sizes, check_types, forward_geometry, output_shape, pydl_conv, pydl_correlation, read_sizes, residue, result, weight_strides,
     whole_strides,
@@ -127,6 +129,7 @@ def conv_bwd_data(TensorBase dy not None, TensorBase w not None, input_shape, st
     cdef Job p
     cdef TensorBase dx
     cdef ptrdiff_t tap[3]
+    cdef int d
     cdef int64_t start
     check_types("conv_bwd_data", dy, w)
     input_shape = tuple(input_shape)
@@ -145,7 +148,13 @@ def conv_bwd_data(TensorBase dy not None, TensorBase w not None, input_shape, st
         weight_strides(w, &p.weight.channel, &p.weight.column, tap)
         p.n, p.w_group = s.c // s.groups, s.k // s.groups * p.weight.channel
         p.g.channels, p.g.pixel = s.k // s.groups, s.k
-        correlate_residues(&p, &s, cnp.PyArray_BYTES(w.a), tap)
+        if has_few_channels(&p, &s):
+            p.w = cnp.PyArray_BYTES(w.a)
+            for d in range(3):
+                p.weight.tap[d] = tap[d]
+            add_taps(&p, &s)
+        else:
+            correlate_residues(&p, &s, cnp.PyArray_BYTES(w.a), tap)
     tock(start)
     return dx
 

@@ -22,6 +22,9 @@ cdef extern from "conv_kernels.h" nogil:
     ctypedef struct pydl_conv:
         void (*pack)(const pydl_conv_weight*, const void*, void*) noexcept nogil
         void (*unpack)(const pydl_conv_weight*, const void*, ptrdiff_t, void*) noexcept nogil
+        void (*pack_taps)(const pydl_conv_weight*, const void*, void*) noexcept nogil
+        void (*add_taps)(const pydl_correlation*, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*,
+                         ptrdiff_t) noexcept nogil
         void (*gather)(const pydl_correlation*, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*,
                        ptrdiff_t) noexcept nogil
         void (*lines)(const pydl_correlation*, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
