@@ -15,7 +15,7 @@ import pytest
 
 import pydl
 import pydl.nn.functional as F
-from pydl._core import formats
+from pydl._core import formats, storage
 
 # Statements, each of which has to end with the exception named, not with a signal.
 CRASHES = {
@@ -47,7 +47,8 @@ CRASHES = {
 def test_ends_with_an_exception(name: str) -> None:
     """What does not fit is refused with a ShapeError before memory is touched."""
     code = (
-        "import pydl\nfrom pydl import ops\nfrom pydl._core import activation\nfrom pydl._core.errors import ShapeError\n"
+        "import pydl\nfrom pydl import ops\nfrom pydl._core import activation\n"
+        "from pydl._core.errors import ShapeError\n"
         "f = pydl.ones\ni = lambda *s: pydl.zeros(s, dtype=pydl.int64)\n"
         "try:\n    " + CRASHES[name].replace("\n", "\n    ") + "\nexcept ShapeError:\n    pass\n"
         "else:\n    raise SystemExit('no error')"
@@ -149,3 +150,23 @@ def test_retained_gradient_is_that_of_the_changed_values(change: str) -> None:
     assert y.grad is not None and x.grad is not None
     assert y.grad.tolist() == {"itself": [12, 24], "through a view": [12, 12], "its base": [12]}[change]
     assert x.grad.tolist() == {"itself": [72, 144], "through a view": [72, 36], "its base": [72, 0]}[change]
+
+
+def test_running_statistics_change_together_or_not_at_all() -> None:
+    """Whichever allocation fails: of statistics with strides, too, never the mean alone is updated."""
+    x = pydl.rand(4, 3, 5, 5)
+    for n in range(1, 30):
+        mean, var = pydl.zeros(6)[::2], pydl.ones(6)[::2]
+        storage.fail_allocation_at(n)
+        try:
+            F.batch_norm(x, mean, var, training=True)
+            done = True
+        except MemoryError:
+            done = False
+        finally:
+            storage.fail_allocation_at(0)
+        assert (bool((mean != 0).all()), bool((var != 1).all())) == (done, done)
+        if done:
+            assert n > 5
+            return
+    raise AssertionError("no call succeeded")

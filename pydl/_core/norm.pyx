@@ -79,23 +79,19 @@ cdef int take_room(Room* room, Job* j) except -1:
     return 0
 
 
-cdef int update_running(Job* j, object mean, object var, const double* means, const double* m2, double n_images, double count,
+cdef int update_running(Job* j, TensorBase mean, TensorBase var, const double* means, const double* m2, double n_images, double count,
                         double momentum) except -1:
-    """Both may be None; means and m2 are sums over n_images of `count` elements each. The variance is the unbiased one."""
-    cdef double scale
-    cdef bint is_mean
-    cdef TensorBase r, copy
-    for t in (mean, var):
-        if t is None:
-            continue
-        r = <TensorBase>t
-        is_mean = t is mean
-        scale = 1 / n_images if is_mean else 1 / (n_images * (count - 1)) if count > 1 else float("nan")
-        copy = contiguous_memory(r)
-        j.k.running(j.grid.channels, means if is_mean else m2, scale, momentum, cnp.PyArray_DATA(copy.a))
-        if copy is not r:
-            np.copyto(r.a, copy.a)
-        r.s.version += 1
+    """means and m2 are sums over n_images of `count` elements each. The variance is the unbiased one."""
+    cdef double unbiased = 1 / (n_images * (count - 1)) if count > 1 else float("nan")
+    cdef TensorBase m = contiguous_memory(mean), v = contiguous_memory(var)    # both before either is written
+    j.k.running(j.grid.channels, means, 1 / n_images, momentum, cnp.PyArray_DATA(m.a))
+    if m is not mean:
+        np.copyto(mean.a, m.a)
+    j.k.running(j.grid.channels, m2, unbiased, momentum, cnp.PyArray_DATA(v.a))
+    if v is not var:
+        np.copyto(var.a, v.a)
+    mean.s.version += 1
+    var.s.version += 1
     return 0
 
 
