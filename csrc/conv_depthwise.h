@@ -8,6 +8,8 @@
 
 #include "conv.h"
 
+enum { DEPTHWISE_LINES = 32 }; /* of taps, that are looked up once for a line of outputs */
+
 /* The outputs [lo, hi) of a line whose taps s0 … s0 + ns − 1 all lie inside of the input. */
 typedef struct {
     ptrdiff_t lo, hi;
@@ -70,14 +72,81 @@ static void depthwise_border(const pydl_correlation *g, const conv_origin *o, pt
     else depthwise_tile(1, 1, 0, g, o, c, w, bias, w0, n, y);
 }
 
+/* The same where a line's ns taps are neighbours, for all whole vectors of channels: each input is loaded once for all of its taps.
+ * Every output takes its taps in the same order as above. lines: those of the input, for each line of taps. */
+INLINE void depthwise_run(const int m, const int ns, const int step, const pydl_correlation *g, const real *const *lines, const real *w,
+                          const real *bias, ptrdiff_t w0, real *y) {
+    const ptrdiff_t n_lines = g->taps[0] * g->taps[1], channels = g->channels, out = g->every[2] * channels;
+    const ptrdiff_t at = (w0 * step + g->first[2]) * g->pixel;
+    for (ptrdiff_t c = 0; c + LANES <= channels; c += LANES) {
+        const real *next = w + c;
+        vreal acc[8];
+#pragma GCC unroll 8
+        for (int i = 0; i < m; i++) acc[i] = (vreal){0};
+        for (ptrdiff_t l = 0; l < n_lines; l++, next += ns * channels) {
+            vreal weight[5];
+#pragma GCC unroll 5
+            for (int s = 0; s < ns; s++) weight[s] = vload(next + s * channels);
+            if (lines[l]) {
+                const real *x = lines[l] + (at + c);
+#pragma GCC unroll 32
+                for (int j = 0; j < (m - 1) * step + ns; j++) {
+                    const vreal v = vload(x + j * g->pixel);
+#pragma GCC unroll 8
+                    for (int i = 0; i < m; i++)
+                        if (j - i * step >= 0 && j - i * step < ns) acc[i] = vfma(v, weight[j - i * step], acc[i]);
+                }
+            } else {
+#pragma GCC unroll 5
+                for (int s = 0; s < ns; s++)
+#pragma GCC unroll 8
+                    for (int i = 0; i < m; i++) acc[i] = vfma((vreal){0}, weight[s], acc[i]);
+            }
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < m; i++) vstore(y + c + i * out, bias ? acc[i] + vload(bias + c) : acc[i]);
+    }
+}
+
+typedef void depthwise_run_fn(const pydl_correlation *g, const real *const *lines, const real *w, const real *bias, ptrdiff_t w0, real *y);
+
+#define DEPTHWISE_RUN(m, ns, step) \
+    static __attribute__((noinline)) void depthwise_##m##ns##step(const pydl_correlation *g, const real *const *lines, const real *w, \
+                                                                  const real *bias, ptrdiff_t w0, real *y) { \
+        depthwise_run(m, ns, step, g, lines, w, bias, w0, y); \
+    }
+DEPTHWISE_RUN(8, 3, 1)
+DEPTHWISE_RUN(4, 3, 1)
+DEPTHWISE_RUN(8, 3, 2)
+DEPTHWISE_RUN(4, 3, 2)
+DEPTHWISE_RUN(6, 5, 1) /* 8 spill without FMA */
+DEPTHWISE_RUN(4, 5, 1)
+
+/* The runs of 8 (6 with 5 taps) and of 4 outputs for these taps and steps; NULL where there are none. */
+INLINE depthwise_run_fn *const *depthwise_runs(const pydl_correlation *g) {
+    static depthwise_run_fn *const runs[][2] = {{depthwise_831, depthwise_431}, {depthwise_832, depthwise_432}, {depthwise_651, depthwise_451}};
+    if (g->apart[2] != 1 || g->taps[0] * g->taps[1] > DEPTHWISE_LINES || g->channels < LANES) return NULL;
+    if (g->taps[2] == 3 && g->step[2] <= 2) return runs[g->step[2] - 1];
+    return g->taps[2] == 5 && g->step[2] == 1 ? runs[2] : NULL;
+}
+
 /* Outputs outermost: of the lines that a tile reads all channels then lie in L1. */
 static void depthwise_row(const pydl_correlation *g, const conv_origin *o, const real *w, const real *bias, real *y) {
     const ptrdiff_t out = g->every[2] * g->channels, whole = g->channels - g->channels % LANES;
     const conv_range r = conv_inside(g, 0, g->taps[2]);
+    depthwise_run_fn *const *runs = depthwise_runs(g);
+    const real *lines[DEPTHWISE_LINES];
+    for (ptrdiff_t l = 0; runs && l < g->taps[0] * g->taps[1]; l++) lines[l] = conv_line_of(g, *o, l / g->taps[1], l % g->taps[1]);
     for (ptrdiff_t i = 0, m; i < g->out[2]; i += m, y += m * out) {
-        const int inside = i >= r.lo && i < r.hi;
+        const int inside = i >= r.lo && i < r.hi, run = runs && inside && r.hi - r.lo >= 4;
         m = !inside || r.hi - i < 4 ? 1 : r.hi - i < 8 ? 4 : 8;
-        for (ptrdiff_t c = 0; c < whole; c += LANES) {
+        if (run) { /* the last of them over outputs that are there already, if need be */
+            const ptrdiff_t most = g->taps[2] == 3 ? 8 : 6, left = r.hi - i, size = left <= 4 || r.hi - r.lo < most ? 4 : most;
+            const ptrdiff_t back = left < size ? size - left : 0;
+            runs[size == 4](g, lines, w, bias, i - back, y - back * out);
+            m = size - back;
+        }
+        for (ptrdiff_t c = 0; c < whole && !run; c += LANES) {
             const real *b = bias ? bias + c : NULL;
             if (!inside) depthwise_border(g, o, c, w + c, b, i, LANES, y + c);
             else (m == 8 ? depthwise_8 : m == 4 ? depthwise_4 : depthwise_1)(g, o, c, w + c, b, i, y + c);

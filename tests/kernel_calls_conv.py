@@ -65,6 +65,9 @@ GEOMETRIES: list[tuple[Sizes, Sizes, Sizes, Sizes, Sizes]] = [  # sizes, taps, s
     ((1, 1, 5), (1, 1, 3), (1, 1, 2), (0, 0, 0), (1, 1, 1)),
     ((2, 1, 3), (2, 1, 2), (1, 1, 1), (0, 0, 2), (1, 1, 2)),
 ]
+DEPTHWISE = [  # size, taps, step, padding: runs of 4 and of 8 outputs
+    (5, (1, 3), 1, 1), (11, (3, 3), 1, 1), (18, (1, 3), 2, 1), (8, (1, 3), 2, 1), (13, (1, 5), 1, 1), (7, (3, 5), 1, 1),
+]  # fmt: skip
 
 
 def conv_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
@@ -89,6 +92,11 @@ def conv_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
         yield Call("conv.pack_pixels", (3, n, dy, n + 1, dy.size, zeros((n // 3 + 1) * tile), tile))
     yield Call("conv.repeat", (2, n, 3, values(2 * n), zeros(6 * n)))
     yield Call("conv.fold", (2, n, 3, values(6 * n), zeros(2 * n)))
+    for size, taps, step, padding in DEPTHWISE:
+        g = correlation((1, 1, size), (1, *taps), (1, 1, step), (0, taps[0] // 2, padding), (1, 1, 1), n, n)
+        x, w, outputs = values(size * n), values(math.prod(taps) * n), math.prod(g.out)
+        for bias in (None, values(n)):
+            yield Call("conv.depthwise", (g, x, w, bias, 0, g.out[1], zeros(outputs * n)))
     for geometry in GEOMETRIES:
         yield from correlation_calls(geometry, n, values, zeros)
 
