@@ -41,6 +41,14 @@ CRASHES = {
     ),
     "gate along no dimension": "activation.glu_fwd(f(3, 4), 70)",
     "slopes for other channels": "activation.prelu_fwd(f(3, 4), f(9))",
+    "shuffle without channels by a factor whose square overflows": "ops.pixel_shuffle(f(1, 0, 2, 2), 2**32)",
+    "shuffle of a vector": "windows.pixel_shuffle(f(3), 2)",
+    "shuffle by 0": "windows.pixel_unshuffle(f(1, 1, 4, 4), 0)",
+    "windows outside of the image": "windows.unfold_windows(f(1, 1, 3, 3), (9, 9), (1, 1), (1, 1))",
+    "windows without a step": "windows.unfold_windows(f(1, 1, 3, 3), (2, 2), (1, 1), (0, 0))",
+    "windows of no elements": "windows.fold_windows(f(1, 4, 4), (0, 2), (2, 2), (3, 3), (), ())",
+    "rows of a number": "embedding.lookup(f(), i(1))",
+    "channels of a vector": "formats.in_own_format(f(3))",
 }
 
 
@@ -48,7 +56,7 @@ CRASHES = {
 def test_ends_with_an_exception(name: str) -> None:
     """What does not fit is refused with a ShapeError before memory is touched."""
     code = (
-        "import pydl\nfrom pydl import ops\nfrom pydl._core import activation\n"
+        "import pydl\nfrom pydl import ops\nfrom pydl._core import activation, embedding, formats, windows\n"
         "from pydl._core.errors import ShapeError\n"
         "f = pydl.ones\ni = lambda *s: pydl.zeros(s, dtype=pydl.int64)\n"
         "try:\n    " + CRASHES[name].replace("\n", "\n    ") + "\nexcept ShapeError:\n    pass\n"

@@ -82,6 +82,8 @@ def draw_mask(TensorBase mask not None, key, offset, double p, TensorBase x, Ten
         raise TypeError(f"draw_mask: a contiguous mask of bytes is needed, not {mask.a.dtype}")
     if not 0 <= p < 1:
         raise ValueError(f"draw_mask: p must be at least 0 and below 1, not {p}")
+    if (x is None) != (y is None):
+        raise ValueError("draw_mask: x and y go together")
     if x is not None and not (is_contiguous(x) and is_contiguous(y) and cnp.PyArray_SIZE(x.a) == d.n == cnp.PyArray_SIZE(y.a)
                               and is_float(x) and cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(y.a)):
         raise ValueError("draw_mask: x and y must be contiguous, of one floating-point type and as large as the mask")

@@ -47,11 +47,13 @@ def lookup(TensorBase weight not None, TensorBase ids not None) -> TensorBase:
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef int d, ndim = cnp.PyArray_NDIM(ids.a)
     cdef ptrdiff_t n = cnp.PyArray_SIZE(ids.a)
-    cdef TensorBase src = contiguous_memory(weight), y
-    cdef cnp.ndarray flat = numbers(ids, cnp.PyArray_DIMS(weight.a)[0], "embedding")
+    cdef TensorBase src, y
+    cdef cnp.ndarray flat
     cdef Lines p
-    if ndim + 1 > MAX_DIMS:
-        raise ShapeError(f"embedding: at most {MAX_DIMS - 1} dimensions, not {ndim}")
+    if ndim + 1 > MAX_DIMS or cnp.PyArray_NDIM(weight.a) != 2:
+        raise ShapeError(f"embedding: a matrix and at most {MAX_DIMS - 1} dimensions of numbers are needed, not "
+                         f"{(<object>weight.a).shape} and {ndim}")
+    src, flat = contiguous_memory(weight), numbers(ids, cnp.PyArray_DIMS(weight.a)[0], "embedding")
     start_lines(&p, src, "embedding")
     for d in range(ndim):
         shape[d] = cnp.PyArray_DIMS(ids.a)[d]

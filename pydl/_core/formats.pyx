@@ -17,6 +17,8 @@ from pydl._core.tape cimport (
     TensorBase, is_channels_last, is_contiguous, is_f64, is_float, new_channels_last, new_contiguous, slots,
 )
 
+from pydl._core.errors import ShapeError
+
 cnp.import_array()
 
 cdef extern from "layout_kernels.h" nogil:
@@ -131,6 +133,8 @@ cdef int settle(TensorBase x) except -1:
 
 def in_own_format(TensorBase x not None) -> TensorBase:
     """The values of x, without history, in channels-last memory that nobody may see; x itself if it is channels-last."""
+    if cnp.PyArray_NDIM(x.a) < 3:
+        raise ShapeError(f"in_own_format: an image (N, C, ...) is needed, not {(<object>x.a).shape}")
     return channels_last(x)
 
 

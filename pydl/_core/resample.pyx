@@ -278,8 +278,11 @@ def combine_axis(TensorBase x not None, int dim, tuple sums not None) -> TensorB
     cdef bint last = keeps_channels_last(x)
     cdef cnp.npy_intp shape[MAX_AXES]
     cdef TensorBase src = x if last else contiguous_memory(x), y
-    cdef ptrdiff_t terms = len(sums[1])
+    cdef ptrdiff_t terms
     cdef Lines p
+    if len(sums) != 3:
+        raise TypeError(f"combine_axis: (start, index, weight) are needed, not {len(sums)} things")
+    terms = len(sums[1])
     if not is_float(x) or not 0 <= dim < ndim <= MAX_AXES:
         raise TypeError(f"combine_axis: dim {dim} of a floating-point tensor is needed, not of {x.a.dtype} with {ndim} dimensions")
     start_lines(&p, src, "combine_axis")

@@ -15,7 +15,15 @@ from pydl._core.resample cimport (
 )
 from pydl._core.tape cimport TensorBase, is_float, new
 
+from pydl._core.errors import ShapeError
+
 cnp.import_array()
+
+
+cdef int check_factor(str name, TensorBase x, ptrdiff_t r) except -1:
+    if cnp.PyArray_NDIM(x.a) < 3 or not 0 < r < 2**31:
+        raise ShapeError(f"{name}: a (…, C, H, W) tensor and a factor from 1 to 2**31 - 1 are needed, not {(<object>x.a).shape}, {r}")
+    return 0
 
 
 cdef bint leading(TensorBase x, cnp.npy_intp* shape, ptrdiff_t* n) noexcept:
@@ -33,10 +41,13 @@ def pixel_shuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
     cdef cnp.npy_intp shape[MAX_AXES]
     cdef ptrdiff_t n, c, h, w
     cdef int ndim = cnp.PyArray_NDIM(x.a)
-    cdef bint last = leading(x, shape, &n)
-    cdef TensorBase src = x if last else contiguous_memory(x), y
+    cdef bint last
+    cdef TensorBase src, y
     cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a) + ndim - 3
     cdef Lines p
+    check_factor("pixel_shuffle", x, r)
+    last = leading(x, shape, &n)
+    src = x if last else contiguous_memory(x)
     c, h, w = s[0] // (r * r), s[1], s[2]
     shape[ndim - 3], shape[ndim - 2], shape[ndim - 1] = c, h * r, w * r
     start_lines(&p, src, "pixel_shuffle")
@@ -60,10 +71,13 @@ def pixel_unshuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
     cdef cnp.npy_intp shape[MAX_AXES]
     cdef ptrdiff_t n, c, h, w
     cdef int ndim = cnp.PyArray_NDIM(x.a)
-    cdef bint last = leading(x, shape, &n)
-    cdef TensorBase src = x if last else contiguous_memory(x), y
+    cdef bint last
+    cdef TensorBase src, y
     cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a) + ndim - 3
     cdef Lines p
+    check_factor("pixel_unshuffle", x, r)
+    last = leading(x, shape, &n)
+    src = x if last else contiguous_memory(x)
     c, h, w = s[0], s[1] // r, s[2] // r
     shape[ndim - 3], shape[ndim - 2], shape[ndim - 1] = c * r * r, h, w
     start_lines(&p, src, "pixel_unshuffle")
@@ -82,14 +96,23 @@ def pixel_unshuffle(TensorBase x not None, ptrdiff_t r) -> TensorBase:
     return copy_elements(&p, y, index)
 
 
+cdef TensorBase check_window(str name, TensorBase x, int ndim, tuple kernel, tuple second, tuple third):
+    """x; three pairs are needed, the first two of positive numbers, the third not negative."""
+    if cnp.PyArray_NDIM(x.a) != ndim or not len(kernel) == len(second) == len(third) == 2 or min(kernel + second) < 1 or min(third) < 0:
+        raise ShapeError(f"{name}: {(<object>x.a).shape} with {kernel}, {second}, {third}: pairs of positive sizes are needed")
+    return x
+
+
 def unfold_windows(TensorBase x not None, tuple kernel not None, tuple dilation not None, tuple stride not None) -> TensorBase:
     """y[n, (c·R + i)·S + j, p·Q + q] = x[n, c, p·s0 + i·d0, q·s1 + j·d1] of a (N, C, H, W) tensor; windows lie inside."""
-    cdef TensorBase src = contiguous_memory(x), y
+    cdef TensorBase src = contiguous_memory(check_window("unfold", x, 4, kernel, stride, dilation)), y
     cdef cnp.npy_intp* s = cnp.PyArray_DIMS(x.a)
     cdef ptrdiff_t kh = kernel[0], kw = kernel[1], dh = dilation[0], dw = dilation[1], sh = stride[0], sw = stride[1]
     cdef ptrdiff_t oh = (s[2] - dh * (kh - 1) - 1) // sh + 1, ow = (s[3] - dw * (kw - 1) - 1) // sw + 1
     cdef cnp.npy_intp shape[3]
     cdef Lines p
+    if oh < 1 or ow < 1:
+        raise ShapeError(f"unfold: windows {kernel} do not lie inside of {(<object>x.a).shape}")
     shape[0], shape[1], shape[2] = s[0], s[1] * kh * kw, oh * ow
     start_lines(&p, src, "unfold")
     y = new(3, shape, cnp.PyArray_TYPE(x.a))
@@ -125,7 +148,7 @@ def fold_windows(TensorBase x not None, tuple kernel not None, tuple blocks not 
 
     kernel (R, S), blocks (P, Q), size (H, W). columns: (start, index, None) into S·P·Q elements j·P·Q + q for each w;
     rows: into R·P rows for each h. Sums run over w first, then over h."""
-    cdef TensorBase src = contiguous_memory(x), part, y
+    cdef TensorBase src = contiguous_memory(check_window("fold", x, 3, kernel, blocks, size)), part, y
     cdef ptrdiff_t kh = kernel[0], kw = kernel[1], oh = blocks[0], ow = blocks[1]
     cdef cnp.npy_intp n = cnp.PyArray_DIMS(x.a)[0], c = cnp.PyArray_DIMS(x.a)[1] // (kh * kw)
     cdef cnp.npy_intp shape[4]
