@@ -124,7 +124,8 @@ DEPTHWISE_RUN(4, 5, 1)
 
 /* The runs of 8 (6 with 5 taps) and of 4 outputs for these taps and steps; NULL where there are none. */
 INLINE depthwise_run_fn *const *depthwise_runs(const pydl_correlation *g) {
-    static depthwise_run_fn *const runs[][2] = {{depthwise_831, depthwise_431}, {depthwise_832, depthwise_432}, {depthwise_651, depthwise_451}};
+    static depthwise_run_fn *const runs[][2] = {
+        {depthwise_831, depthwise_431}, {depthwise_832, depthwise_432}, {depthwise_651, depthwise_451}};
     if (g->apart[2] != 1 || g->taps[0] * g->taps[1] > DEPTHWISE_LINES || g->channels < LANES) return NULL;
     if (g->taps[2] == 3 && g->step[2] <= 2) return runs[g->step[2] - 1];
     return g->taps[2] == 5 && g->step[2] == 1 ? runs[2] : NULL;

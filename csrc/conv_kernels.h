@@ -11,7 +11,9 @@
 
 #include <stddef.h>
 
-#define PYDL_CONV(X) X(pack) X(unpack) X(pack_taps) X(add_taps) X(gather) X(lines) X(pack_pixels) X(scatter) X(repeat) X(fold) X(depthwise) X(depthwise_weight)
+#define PYDL_CONV(X) \
+    X(pack) X(unpack) X(pack_taps) X(add_taps) X(gather) X(lines) X(pack_pixels) X(scatter) X(repeat) X(fold) X(depthwise) \
+    X(depthwise_weight)
 
 typedef struct pydl_correlation {
     ptrdiff_t in[3], out[3];   /* sizes of the input and of the grid of outputs; pixels are counted over (n, d, h, w) of the grid */

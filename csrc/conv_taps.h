@@ -41,8 +41,8 @@ INLINE void conv_add_line(const ptrdiff_t n_whole, const pydl_correlation *g, co
         }
 }
 
-static void conv_add_taps(const pydl_correlation *g, const void *columns, ptrdiff_t ld, ptrdiff_t h, ptrdiff_t h0, ptrdiff_t lines, void *acc,
-                          ptrdiff_t lda) {
+static void conv_add_taps(const pydl_correlation *g, const void *columns, ptrdiff_t ld, ptrdiff_t h, ptrdiff_t h0, ptrdiff_t lines,
+                          void *acc, ptrdiff_t lda) {
     const ptrdiff_t n = g->taps[2] * g->channels, top = h * g->step[1] + g->first[1] - h0;
     const ptrdiff_t lo = conv_clip(conv_ceil(-top, g->apart[1]), 0, g->taps[1]);
     const ptrdiff_t hi = conv_clip(conv_ceil(lines - top, g->apart[1]), lo, g->taps[1]);

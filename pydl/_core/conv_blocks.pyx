@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A correlation, and the gradient of its weights, as blocks of matrix products that are cut among the threads.
 
-A block's inputs are gathered into rows that stay in L2 and multiplied with the packed weights by the matrix product's tiles; the
-gradient of the weights is the product of dy and those rows. Sums over k are cut by shape alone and a tile gives an element the same
-bits wherever it lies, so that blocks may follow the number of threads. The weights' gradient adds fixed spans of pixels in order.
+A block's inputs are gathered into rows that stay in L2 and multiplied with the packed weights by the matrix product's tiles. The
+gradient of the weights is the product of dy and those rows, or of dy and whole lines of inputs that the taps share. Sums over k are
+cut by shape alone and a tile gives an element the same bits wherever it lies, so that blocks may follow the number of threads. The
+weights' gradient adds fixed spans of pixels in order.
 """
 
 from cython.parallel cimport prange
@@ -247,7 +248,8 @@ cdef int correlate_weight(Job* p, char* dw, ptrdiff_t dw_group) except -1:
     work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
     threads = threads_for(work_ns)
     cut_weight(p, &s)
-    stride = up((input_elements(p, &s) + (p.rows * p.t.gemm_mr + p.t.lanes) * (up(p.n, p.t.gemm_mr) // p.t.gemm_mr)) * p.size, LINE) + 2 * LINE
+    stride = input_elements(p, &s) + (p.rows * p.t.gemm_mr + p.t.lanes) * (up(p.n, p.t.gemm_mr) // p.t.gemm_mr)
+    stride = up(stride * p.size, LINE) + 2 * LINE
     sums_bytes = up(s.n_spans * p.groups * p.k * p.n * p.size, LINE)
     work = <char*>scratch(sums_bytes + stride * threads)
     p.panels = work
