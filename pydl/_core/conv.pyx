@@ -147,13 +147,11 @@ def conv_bwd_data(TensorBase dy not None, TensorBase w not None, input_shape, st
         set_operands(&p, &s, dy, dx)
         weight_strides(w, &p.weight.channel, &p.weight.column, tap)
         p.n, p.w_group = s.c // s.groups, s.k // s.groups * p.weight.channel
-        p.g.channels, p.g.pixel = s.k // s.groups, s.k
-        if has_few_channels(&p, &s):
-            p.w = cnp.PyArray_BYTES(w.a)
-            for d in range(3):
-                p.weight.tap[d] = tap[d]
-            add_taps(&p, &s)
-        else:
+        p.w = cnp.PyArray_BYTES(w.a)
+        for d in range(3):
+            p.weight.tap[d] = tap[d]
+        if not (has_few_channels(&p, &s) and add_taps(&p, &s)):
+            p.g.channels, p.g.pixel = s.k // s.groups, s.k
             correlate_residues(&p, &s, cnp.PyArray_BYTES(w.a), tap)
     tock(start)
     return dx

@@ -32,6 +32,15 @@ cdef bint has_few_channels(const Job* p, const Sizes* s) noexcept:
             and s.pad[2] < s.taps[2] and line_bytes <= 4 * TERMS_BYTES)
 
 
+cdef bint is_finite(const char* x, ptrdiff_t n, ptrdiff_t size) noexcept nogil:
+    """Whether all n elements are: then zeros times them are zeros."""
+    cdef ptrdiff_t i
+    cdef double sum_ = 0.0
+    for i in range(n):
+        sum_ += 0.0 * ((<const double*>x)[i] if size == 8 else (<const float*>x)[i])
+    return sum_ == 0.0
+
+
 cdef void run_task(const Job* p, const Sizes* s, const Taps* q, ptrdiff_t i, char* terms) noexcept nogil:
     """Lines h0 ... of an image."""
     cdef ptrdiff_t image = i // q.n_tasks, h0 = i % q.n_tasks * q.lines, lines = min(q.lines, s.inp[1] - h0), nr = p.t.gemm_nr, m, j
@@ -55,20 +64,20 @@ cdef void run_task(const Job* p, const Sizes* s, const Taps* q, ptrdiff_t i, cha
 cdef void run_tasks(const Job* p, const Sizes* s, const Taps* q, int threads, char* work, ptrdiff_t stride) noexcept nogil:
     cdef ptrdiff_t n_tasks = s.n * q.n_tasks, i
     cdef int t
-    p.v.pack_taps(&p.weight, p.w, p.panels)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
         for i in range(n_tasks * t // threads, n_tasks * (t + 1) // threads):
             run_task(p, s, q, i, work + t * stride)
 
 
 cdef int add_taps(Job* p, const Sizes* s) except -1:
+    """False, and nothing done, if the weights are not finite: zeros around dy times them are no zeros."""
     cdef Taps q
     cdef ptrdiff_t nr = p.t.gemm_nr, width = (s.out[2] - 1) * s.stride[2] + s.taps[2], panel_bytes, stride
     cdef double work_ns
     cdef int threads, d
     cdef char* work
     if s.in_pixels == 0 or s.c == 0 or s.out_pixels == 0 or s.k == 0:
-        return 0
+        return True
     forward_geometry(s, &p.g)
     for d in range(3):
         p.weight.taps[d] = s.taps[d]
@@ -87,6 +96,10 @@ cdef int add_taps(Job* p, const Sizes* s) except -1:
     stride = up(q.rows * s.out[2] * q.ld * p.size, LINE) + up(q.lines * q.lda * p.size, LINE) + LINE
     work = <char*>scratch(panel_bytes + stride * threads)
     p.panels = work
+    p.v.pack_taps(&p.weight, p.w, p.panels)
+    if not is_finite(p.panels, up(q.k, nr) * s.k, p.size):
+        scratch_free(work, panel_bytes + stride * threads)
+        return False
     if threads == 1 and work_ns < RELEASE_GIL_NS:
         run_tasks(p, s, &q, 1, work + panel_bytes, stride)
     else:
@@ -95,4 +108,4 @@ cdef int add_taps(Job* p, const Sizes* s) except -1:
             run_tasks(p, s, &q, threads, work + panel_bytes, stride)
         leave_kernel()
     scratch_free(work, panel_bytes + stride * threads)
-    return 0
+    return True
