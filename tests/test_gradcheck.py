@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -374,3 +376,15 @@ def test_functional_errors() -> None:
         F.jacobian(lambda t: 3.0, x)
     with pytest.raises(RuntimeError, match="strict mode"):
         F.jacobian(lambda t: t.detach() * 2, x, strict=True)
+
+
+@pytest.mark.parametrize("name", ["gradcheck", "gradcheck_module"])
+def test_modules_imported_by_their_path_can_be_called(name):
+    code = (
+        f"import pydl, pydl.autograd.{name}\n"
+        f"from pydl.autograd.{name} import {name}\n"
+        "x = pydl.ones(2, dtype=pydl.float64, requires_grad=True)\n"
+        f"given = (pydl.tanh, (x,)) if {name!r} == 'gradcheck' else (pydl.nn.Linear(2, 2), x)\n"
+        f"pydl.autograd.{name}(*given)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -222,3 +224,12 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _tensors(item)
+
+
+class _CallableModule(ModuleType):
+    """Once imported by its path, the module stands where the function of its name would be: it can be called too."""
+
+    __call__ = staticmethod(gradcheck_module)
+
+
+sys.modules[__name__].__class__ = _CallableModule
