@@ -27,7 +27,7 @@ def same_threads():
 
 def train(folder, *options):
     for module in EXTRAS:
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the examples need the extra `examples`")
     return main(["train", "digits", "--out", str(folder), *map(str, options)])
 
 
@@ -83,7 +83,7 @@ def test_wrong_arguments(arguments, message, capsys):
 
 def test_an_unwritable_folder(tmp_path, capsys):
     for module in EXTRAS:
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the examples need the extra `examples`")
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         err = refused(capsys, "train", "--out", str(folder))
@@ -94,7 +94,7 @@ def test_an_unwritable_folder(tmp_path, capsys):
 def test_an_absent_extra(absent, tmp_path, capsys, monkeypatch):
     names = {"sklearn.datasets": "scikit-learn", "matplotlib.figure": "matplotlib", "tqdm": "tqdm"}
     for module in EXTRAS:
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the examples need the extra `examples`")
     for module in absent:
         monkeypatch.setitem(sys.modules, module, None)  # importing it raises ModuleNotFoundError
     err = refused(capsys, "train", "--out", str(tmp_path / "out"))
@@ -115,7 +115,7 @@ def test_the_disk_fills_after_training(tmp_path, capsys, monkeypatch):
 def test_interrupted(tmp_path):
     """Ctrl-C in the middle of a training: exit code 130, one line, no traceback."""
     for module in EXTRAS:
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the examples need the extra `examples`")
     command = [sys.executable, "-u", "-m", "pydl", "--epochs", "1000000", "--out", str(tmp_path)]
     # -u and the first epoch's line: the training is under way when the signal comes.
     # A shell's background job ignores SIGINT, and its children inherit that: the training must not.

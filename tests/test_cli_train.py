@@ -32,7 +32,7 @@ def same_threads():
 
 def train(folder, *options, data="digits"):
     for module in EXTRAS:
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the examples need the extra `examples`")
     return main(["train", data, "--out", str(folder), *map(str, options)])
 
 
@@ -76,7 +76,7 @@ def test_the_weights_give_the_accuracy_that_was_printed(model, tmp_path, capsys)
 
 
 def test_the_split_is_the_promised_one():
-    datasets = pytest.importorskip("sklearn.datasets")
+    datasets = pytest.importorskip("sklearn.datasets", reason="reads scikit-learn's digits")
     from pydl.cli.digits import load
 
     raw, order, digits = datasets.load_digits(), np.random.RandomState(0).permutation(1797), load()
@@ -208,7 +208,7 @@ def test_a_resumed_run_ends_with_the_same_bits(options, n_steps, every, tmp_path
 def test_ctrl_c_keeps_the_state(tmp_path):
     """The step under way ends, the state is saved, exit code 130; the resumed run ends as an uninterrupted one."""
     for module in EXTRAS:
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the examples need the extra `examples`")
     base = [sys.executable, "-u", "-m", "pydl", "train", "--threads", "1"]
     state, options = tmp_path / "run.state", [*SMALL, "--epochs", "40"]
     with subprocess.Popen(
@@ -265,7 +265,7 @@ def idx(array):
 
 def write_idx(folder, n=600, change=None, zipped=True):
     """The digits as if they were MNIST: 28 × 28 pixels, four files."""
-    datasets = pytest.importorskip("sklearn.datasets")
+    datasets = pytest.importorskip("sklearn.datasets", reason="reads scikit-learn's digits")
     raw = datasets.load_digits()
     images = np.kron(raw.images[:n] * 15, np.ones((1, 3, 3)))
     images = np.pad(images, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)

@@ -11,8 +11,8 @@ import pytest
 import pydl
 from tests.test_geometry import arrays
 
-hypothesis = pytest.importorskip("hypothesis")
-st = pytest.importorskip("hypothesis.strategies")
+hypothesis = pytest.importorskip("hypothesis", reason="draws its geometries with hypothesis")
+st = pytest.importorskip("hypothesis.strategies", reason="draws its geometries with hypothesis")
 torch = pytest.importorskip("torch", reason="compares with PyTorch")
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore:Using padding='same'")]
 

@@ -13,9 +13,9 @@ import pytest
 
 import pydl
 
-hypothesis = pytest.importorskip("hypothesis")
-st = pytest.importorskip("hypothesis.strategies")
-hnp = pytest.importorskip("hypothesis.extra.numpy")
+hypothesis = pytest.importorskip("hypothesis", reason="draws its geometries with hypothesis")
+st = pytest.importorskip("hypothesis.strategies", reason="draws its geometries with hypothesis")
+hnp = pytest.importorskip("hypothesis.extra.numpy", reason="draws its geometries with hypothesis")
 
 settings = hypothesis.settings(max_examples=60, deadline=None, derandomize=True, database=None)
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -127,7 +127,7 @@ def test_what_cannot_be_saved_is_refused_before_writing(tensors, metadata, error
 
 
 def test_against_the_safetensors_package(tmp_path):
-    package = pytest.importorskip("safetensors.numpy")
+    package = pytest.importorskip("safetensors.numpy", reason="compares with the safetensors package")
     rng = np.random.default_rng(0)
     for trial in range(50):
         tensors = {

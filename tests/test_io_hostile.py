@@ -106,7 +106,7 @@ def test_hostile_files(name, tmp_path):
         with pytest.raises(st.SafetensorError, match=message) as caught:
             read(path)
         assert str(caught.value).startswith(f"{path}: ")
-    package = pytest.importorskip("safetensors")
+    package = pytest.importorskip("safetensors", reason="compares with the safetensors package")
     if name not in ONLY_OURS:
         with pytest.raises(package.SafetensorError):
             package.deserialize(data)

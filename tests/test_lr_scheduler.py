@@ -61,7 +61,7 @@ each = pytest.mark.parametrize("name", SCHEDULES)
 
 
 def make(module, scheduler_module, name, optimizer="SGD"):
-    t = pydl if module is optim else pytest.importorskip("torch")
+    t = pydl if module is optim else pytest.importorskip("torch", reason="compares with PyTorch")
     params = [t.nn.Parameter(t.ones(1)) for _ in range(2)]
     groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.4}]
     opt = getattr(module, optimizer)(groups, lr=0.1, **({"momentum": 0.9} if optimizer == "SGD" else {}))

@@ -63,7 +63,7 @@ def geometries(draw: Any) -> dict[str, Any]:
 
 def both(call: Any, x: Array, kind: str) -> tuple[Any, Any] | None:
     """The outcome in torch and in pydl, or None if both refuse with the same type."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     theirs = torch.from_numpy(x.copy()).requires_grad_()
     ours = placed(x, kind)
     try:
@@ -262,7 +262,7 @@ def integer_calls() -> Iterator[tuple[str, Any]]:
 @pytest.mark.parity
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_])
 def test_integers_do_or_raise_what_they_do_in_torch(dtype: Any) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     rng = np.random.default_rng(3)
     for name, call in integer_calls():
         n = int(name[-2])
@@ -352,7 +352,7 @@ nn.MaxUnpool3d(2, stride=1) | None
 @pytest.mark.parity
 @pytest.mark.parametrize("line", MODULES.strip().split("\n"))
 def test_modules_are_torchs(line: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     text, shape = (part.strip() for part in line.split("|"))
     ours, theirs = eval(text, {"nn": nn}), eval(text, {"nn": torch.nn})
     assert repr(ours) == repr(theirs)
