@@ -45,8 +45,23 @@ pi = _math.pi
 
 # Loaded when they are first used, so that `import pydl` stays within milliseconds of `import numpy`.
 _LATER = {
-    "io": "pydl.io", "models": "pydl.models", "nn": "pydl.nn", "optim": "pydl.optim", "utils": "pydl.utils",
     "config": "pydl._config", "load": "pydl.io", "save": "pydl.io", "show_config": "pydl._config",
+    **{name: f"pydl.{name}" for name in ("io", "models", "nn", "optim", "utils")},
+    **{
+        name: f"pydl.ops.{family}"
+        for family, names in {
+            "activations_gated": "prelu rrelu rrelu_",
+            "convolving": "conv1d conv2d conv3d convolution",
+            "convolving_transposed": "conv_transpose1d conv_transpose2d conv_transpose3d",
+            "dropping": "alpha_dropout dropout feature_alpha_dropout",
+            "layer_norms": "rms_norm",
+            "padding": "constant_pad_nd",
+            "pooling": "max_pool1d max_pool1d_with_indices max_pool2d max_pool3d",
+            "pooling_average": "adaptive_avg_pool1d avg_pool1d",
+            "resampling": "channel_shuffle pixel_shuffle pixel_unshuffle",
+        }.items()
+        for name in names.split()
+    },
 }  # fmt: skip
 
 
@@ -77,3 +92,27 @@ if _TYPE_CHECKING:
     from pydl._config import show_config as show_config
     from pydl.io import load as load
     from pydl.io import save as save
+    from pydl.ops.activations_gated import prelu as prelu
+    from pydl.ops.activations_gated import rrelu as rrelu
+    from pydl.ops.activations_gated import rrelu_ as rrelu_
+    from pydl.ops.convolving import conv1d as conv1d
+    from pydl.ops.convolving import conv2d as conv2d
+    from pydl.ops.convolving import conv3d as conv3d
+    from pydl.ops.convolving import convolution as convolution
+    from pydl.ops.convolving_transposed import conv_transpose1d as conv_transpose1d
+    from pydl.ops.convolving_transposed import conv_transpose2d as conv_transpose2d
+    from pydl.ops.convolving_transposed import conv_transpose3d as conv_transpose3d
+    from pydl.ops.dropping import alpha_dropout as alpha_dropout
+    from pydl.ops.dropping import dropout as dropout
+    from pydl.ops.dropping import feature_alpha_dropout as feature_alpha_dropout
+    from pydl.ops.layer_norms import rms_norm as rms_norm
+    from pydl.ops.padding import constant_pad_nd as constant_pad_nd
+    from pydl.ops.pooling import max_pool1d as max_pool1d
+    from pydl.ops.pooling import max_pool1d_with_indices as max_pool1d_with_indices
+    from pydl.ops.pooling import max_pool2d as max_pool2d
+    from pydl.ops.pooling import max_pool3d as max_pool3d
+    from pydl.ops.pooling_average import adaptive_avg_pool1d as adaptive_avg_pool1d
+    from pydl.ops.pooling_average import avg_pool1d as avg_pool1d
+    from pydl.ops.resampling import channel_shuffle as channel_shuffle
+    from pydl.ops.resampling import pixel_shuffle as pixel_shuffle
+    from pydl.ops.resampling import pixel_unshuffle as pixel_unshuffle

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import sys
@@ -37,6 +38,7 @@ def _openmp() -> str:
 
 def numpy_backed() -> list[str]:
     """The operations whose work NumPy does, by name."""
+    importlib.import_module("pydl.nn.functional")  # declares the operations of networks
     return sorted(name for name, op in registry.items() if isinstance(op, Op) and op.numpy_backed)
 
 

@@ -23,7 +23,7 @@ class Operations:
     square, reciprocal, sqrt, rsqrt = ops.square, ops.reciprocal, ops.sqrt, ops.rsqrt
     exp, exp2, expm1, log, log1p, log2, log10 = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log1p, ops.log2, ops.log10
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
-    erf, erfc, prelu, hardshrink = ops.erf, ops.erfc, ops.prelu, ops.hardshrink
+    erf, erfc, hardshrink = ops.erf, ops.erfc, ops.hardshrink
     sigmoid, relu, sign, floor, ceil, round = ops.sigmoid, ops.relu, ops.sign, ops.floor, ops.ceil, ops.round
     trunc, fix, frac, clamp, clip = ops.trunc, ops.trunc, ops.frac, ops.clamp, ops.clamp
     isnan, isinf, isfinite, isclose = ops.isnan, ops.isinf, ops.isfinite, ops.isclose
@@ -124,3 +124,9 @@ class Operations:
     def where(self, condition: Any, other: Any) -> Any:
         """y = self where condition, else other. Source: torch.Tensor.where."""
         return ops.where(condition, self, other)
+
+    def prelu(self, weight: Any) -> Any:
+        """y = x where x > 0, else weight · x. Source: torch.Tensor.prelu."""
+        from pydl.ops.activations_gated import prelu
+
+        return prelu(self, weight)

@@ -88,3 +88,19 @@ def test_an_unknown_instruction_set_is_refused() -> None:
 def test_the_base_instruction_set_can_be_forced() -> None:
     code = "import pydl._core.kernels as k, pydl; print(k.isa(), float((pydl.ones(3, 3) @ pydl.ones(3, 3)).sum()))"
     assert python(code, PYDL_ISA="base") == "base 27.0"
+
+
+def test_importing_leaves_the_operations_of_networks_for_later() -> None:
+    code = (
+        "import sys, pydl; early = [m for m in ('conv', 'norm', 'pool', 'optimizers') if f'pydl._core.{m}' in sys.modules]\n"
+        "print(early, 'pydl.nn' in sys.modules, pydl.conv2d is pydl.nn.functional.conv2d)"
+    )
+    assert python(code) == "[] False True"
+
+
+@pytest.mark.parametrize("name", ["conv2d", "einsum", "add", "rms_norm", "sort"])
+def test_a_pickled_operation_loads_its_module(name: str) -> None:
+    """In a process that has not used it yet."""
+    code = f"import sys, pickle, pydl; sys.stdout.write(pickle.dumps(pydl.{name}, 0).hex())"
+    data = python(code)
+    assert python(f"import pickle, pydl; print(pickle.loads(bytes.fromhex({data!r})) is pydl.{name})") == "True"

@@ -211,11 +211,13 @@ cdef class Op:
         return f"<operation {self.name}>"
 
     def __reduce__(self):
-        return find_operation, (self.name,)
+        return find_operation, (self.__module__, self.name)
 
 
-def find_operation(name: str):
-    """The operation of that name (for pickles)."""
+def find_operation(module: str, name: str):
+    """The operation of that name, declared in that module (for pickles)."""
+    if name not in registry:
+        __import__(module)
     return registry[name]
 
 

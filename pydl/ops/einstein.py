@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import string
 from typing import Any
 
 from pydl._core.errors import ShapeError
@@ -14,6 +13,8 @@ from pydl.ops._declare import composite
 
 __all__ = ["einsum"]
 
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 
 def _parse(equation: str, ranks: list[int]) -> tuple[list[str], str]:
     """Letters of each operand and of the output, "..." replaced by letters that the equation does not use."""
@@ -21,7 +22,7 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[str], str]:
     terms = inputs.split(",")
     if len(terms) != len(ranks):
         raise RuntimeError(f"einsum: the equation {equation!r} has {len(terms)} operands but {len(ranks)} were given")
-    free = [c for c in string.ascii_letters if c not in equation]
+    free = [c for c in LETTERS if c not in equation]
     widest = 0
     for k, (term, rank) in enumerate(zip(terms, ranks, strict=True)):
         hidden = rank - len(term.replace("...", ""))
@@ -38,7 +39,7 @@ def _parse(equation: str, ranks: list[int]) -> tuple[list[str], str]:
     else:
         used = "".join(full)
         result = letters + "".join(sorted(c for c in set(used) if used.count(c) == 1 and c not in letters))
-    bad = [c for c in "".join(full) + result if c not in string.ascii_letters]
+    bad = [c for c in "".join(full) + result if c not in LETTERS]
     if bad or len(set(result)) != len(result) or not set(result) <= set("".join(full)):
         raise RuntimeError(f"einsum: the equation {equation!r} is not valid")
     return full, result

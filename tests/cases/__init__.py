@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pydl.nn.functional  # noqa: F401  (declares the operations of networks)
 from tests.cases import (
     activations,
     arranging,
