@@ -127,6 +127,5 @@ class Operations:
 
     def prelu(self, weight: Any) -> Any:
         """y = x where x > 0, else weight · x. Source: torch.Tensor.prelu."""
-        from pydl.ops.activations_gated import prelu
-
-        return prelu(self, weight)
+        function: Any = ops.prelu
+        return function(self, weight)

@@ -92,7 +92,8 @@ def test_the_base_instruction_set_can_be_forced() -> None:
 
 def test_importing_leaves_the_operations_of_networks_for_later() -> None:
     code = (
-        "import sys, pydl; early = [m for m in ('conv', 'norm', 'pool', 'optimizers') if f'pydl._core.{m}' in sys.modules]\n"
+        "import sys, pydl\n"
+        "early = [m for m in ('conv', 'norm', 'pool', 'optimizers') if f'pydl._core.{m}' in sys.modules]\n"
         "print(early, 'pydl.nn' in sys.modules, pydl.conv2d is pydl.nn.functional.conv2d)"
     )
     assert python(code) == "[] False True"
