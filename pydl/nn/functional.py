@@ -38,6 +38,7 @@ from pydl.ops import (
     threshold_,
 )
 from pydl.ops.activations_gated import glu, gumbel_softmax, prelu, rrelu, rrelu_, softmin
+from pydl.ops.attention import scaled_dot_product_attention
 from pydl.ops.bags import embedding_bag
 from pydl.ops.convolving import conv1d, conv2d, conv3d
 from pydl.ops.convolving_transposed import conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -92,8 +93,8 @@ __all__ = [
     "lp_pool3d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d",
     "max_pool3d_with_indices", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mish", "mse_loss", "nll_loss",
     "normalize", "one_hot", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "relu_", "rms_norm",
-    "rrelu", "rrelu_", "selu", "selu_", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus",
-    "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "threshold_", "unfold",
+    "rrelu", "rrelu_", "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu", "smooth_l1_loss", "softmax",
+    "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "threshold_", "unfold",
 ]  # fmt: skip
 
 

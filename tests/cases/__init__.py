@@ -7,6 +7,7 @@ import pydl.nn.functional  # noqa: F401  (declares the operations of networks)
 from tests.cases import (
     activations,
     arranging,
+    attention,
     combining,
     composed,
     convolution,
@@ -25,6 +26,6 @@ from tests.harness import Case
 
 FAMILIES = (
     elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, pooling,
-    images, embedding, activations, norms,
+    images, embedding, activations, norms, attention,
 )  # fmt: skip
 CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}
