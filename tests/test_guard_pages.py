@@ -21,6 +21,7 @@ from tests.kernel_calls_conv import conv_calls
 from tests.kernel_calls_gather import gather_calls
 from tests.kernel_calls_norm import norm_calls
 from tests.kernel_calls_pool import pool_calls
+from tests.kernel_calls_recurrent import recurrent_calls
 from tests.kernel_calls_update import update_calls
 
 FAMILIES = {
@@ -30,6 +31,7 @@ FAMILIES = {
     "norms": norm_calls,
     "gather": gather_calls,
     "pooling": pool_calls,
+    "recurrent": recurrent_calls,
     "rows": row_calls, "update": update_calls,
 }  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent

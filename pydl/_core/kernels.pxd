@@ -58,7 +58,9 @@ cdef extern from "kernels.h" nogil:
         const void* layout
         const void* pool
         const void* norm
+        const void* recurrent
         const void* conv
+        const void* ctc
         const void* update
 
 cdef const pydl_kernels* table(int f64) noexcept nogil

@@ -16,7 +16,9 @@ cdef extern from *:
     #include "layout_kernels.h"
     #include "pool_kernels.h"
     #include "conv_kernels.h"
+    #include "ctc_kernels.h"
     #include "norm_kernels.h"
+    #include "recurrent_kernels.h"
     #include "update_kernels.h"
     #ifdef _OPENMP
     #include <omp.h>
@@ -47,15 +49,19 @@ cdef extern from *:
     #define PYDL_ACTIVATION_ENTRY(n) {"activation." #n, offsetof(pydl_kernels, activation), offsetof(pydl_activation, n)},
     #define PYDL_GATHER_ENTRY(n) {"gather." #n, offsetof(pydl_kernels, gather), offsetof(pydl_gather, n)},
     #define PYDL_CONV_ENTRY(n) {"conv." #n, offsetof(pydl_kernels, conv), offsetof(pydl_conv, n)},
+    #define PYDL_CTC_ENTRY(n) {"ctc." #n, offsetof(pydl_kernels, ctc), offsetof(pydl_ctc, n)},
     #define PYDL_LAYOUT_ENTRY(n) {"layout." #n, offsetof(pydl_kernels, layout), offsetof(pydl_layout, n)},
     #define PYDL_POOL_ENTRY(n) {"pool." #n, offsetof(pydl_kernels, pool), offsetof(pydl_pool, n)},
     #define PYDL_NORM_ENTRY(n) {"norm." #n, offsetof(pydl_kernels, norm), offsetof(pydl_norm, n)},
+    #define PYDL_RECURRENT_ENTRY(n) {"recurrent." #n, offsetof(pydl_kernels, recurrent), offsetof(pydl_recurrent, n)},
     #define PYDL_UPDATE_ENTRY(n) {"update." #n, offsetof(pydl_kernels, update), offsetof(pydl_update, n)},
     static const struct { const char *name; ptrdiff_t family; size_t offset; } pydl_entries[] = {
         PYDL_UNARY(PYDL_UNARY_ENTRY) PYDL_BINARY(PYDL_BINARY_ENTRY) PYDL_COMPARE(PYDL_COMPARE_ENTRY)
         PYDL_SINGLE(PYDL_ENTRY) PYDL_ACTIVATION(PYDL_ACTIVATION_FWD) PYDL_ACTIVATION(PYDL_ACTIVATION_BWD)
         PYDL_ACTIVATION_SINGLE(PYDL_ACTIVATION_ENTRY) PYDL_GATHER(PYDL_GATHER_ENTRY) PYDL_CONV(PYDL_CONV_ENTRY)
-        PYDL_LAYOUT(PYDL_LAYOUT_ENTRY) PYDL_POOL(PYDL_POOL_ENTRY) PYDL_NORM(PYDL_NORM_ENTRY) PYDL_UPDATE(PYDL_UPDATE_ENTRY)
+        PYDL_CTC(PYDL_CTC_ENTRY)
+        PYDL_LAYOUT(PYDL_LAYOUT_ENTRY) PYDL_POOL(PYDL_POOL_ENTRY) PYDL_NORM(PYDL_NORM_ENTRY) PYDL_RECURRENT(PYDL_RECURRENT_ENTRY)
+        PYDL_UPDATE(PYDL_UPDATE_ENTRY)
     };
     enum { PYDL_N_ENTRIES = sizeof pydl_entries / sizeof pydl_entries[0] };
     static const char *pydl_entry_name(int i) { return pydl_entries[i].name; }
