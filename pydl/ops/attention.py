@@ -96,9 +96,7 @@ def _shared_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Te
                 f"{NAME}: Number of heads in key and value must divide the number of heads in query: "
                 f"{name} has {n_given}, query {n_heads}"
             )
-    repeated = [
-        x if x.shape[-3] == n_heads else x.repeat_interleave(n_heads // x.shape[-3], -3) for x in (key, value)
-    ]
+    repeated = [x if x.shape[-3] == n_heads else x.repeat_interleave(n_heads // x.shape[-3], -3) for x in (key, value)]
     return repeated[0], repeated[1]
 
 
