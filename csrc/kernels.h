@@ -44,7 +44,9 @@ typedef void pydl_extreme_fn(const void *x, ptrdiff_t ldx, ptrdiff_t a, ptrdiff_
 enum { PYDL_GEMM_ACCUMULATE = 1, PYDL_GEMM_RELU = 2, PYDL_GEMM_PADDED = 4 };
 
 /* The families: field of the table, and name of its list PYDL_<...> in <field>_kernels.h. */
-#define PYDL_FAMILIES(X) X(activation, ACTIVATION) X(conv, CONV) X(ctc, CTC) X(gather, GATHER) X(update, UPDATE) X(layout, LAYOUT) X(pool, POOL) X(norm, NORM) X(recurrent, RECURRENT)
+#define PYDL_FAMILIES(X) \
+    X(activation, ACTIVATION) X(conv, CONV) X(ctc, CTC) X(gather, GATHER) X(update, UPDATE) X(layout, LAYOUT) X(pool, POOL) \
+    X(norm, NORM) X(recurrent, RECURRENT)
 #define PYDL_DECLARE_FAMILY(field, list) struct pydl_##field;
 PYDL_FAMILIES(PYDL_DECLARE_FAMILY)
 
