@@ -12,12 +12,16 @@ import numpy as np
 
 from pydl._core.errors import ShapeError
 from pydl._core.tape import wrap
-from pydl.ops.gathering import index_select
-from pydl.ops.lookups import embedding, embedding_backward
-from pydl.ops.native import where
+from pydl.ops import gathering, joining, lookups, native
 from pydl.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
+
+# Declared operations are typed as classes in their own files.
+cat: Any = joining.cat
+_index_select: Any = gathering.index_select
+_embedding: Any = lookups.embedding
+_embedding_backward: Any = lookups.embedding_backward
 
 
 def lengths_arg(lengths: Any, n_sequences: int, n_steps: int | None, shape: Any, op: str, least: int = 1) -> Array:
@@ -93,9 +97,9 @@ def take_rows(x: Tensor, numbers: Tensor) -> Tensor:
     Gradient: dy is added to the rows it came from; the others get exactly 0.
     """
     if not x.dtype.is_floating_point:
-        return _as_tensor(index_select(x, 0, numbers))
+        return _as_tensor(_index_select(x, 0, numbers))
     width = math.prod(x.shape[1:])
-    return _as_tensor(embedding(numbers, x.reshape(x.shape[0], width)).reshape(numbers.shape[0], *x.shape[1:]))
+    return _as_tensor(_embedding(numbers, x.reshape(x.shape[0], width)).reshape(numbers.shape[0], *x.shape[1:]))
 
 
 def put_rows(rows: Tensor, numbers: Tensor, n_rows: int, fill: float = 0.0) -> Tensor:
@@ -108,11 +112,11 @@ def put_rows(rows: Tensor, numbers: Tensor, n_rows: int, fill: float = 0.0) -> T
         out = np.full((n_rows, *rest), fill, rows.dtype.np)
         out[numbers.array] = rows.array
         return _as_tensor(wrap(out))
-    y = embedding_backward(rows.reshape(rows.shape[0], math.prod(rest)), numbers, n_rows)
+    y = _embedding_backward(rows.reshape(rows.shape[0], math.prod(rest)), numbers, n_rows)
     if fill != 0:
         present = np.zeros((n_rows, 1), bool)
         present[numbers.array] = True
-        y = where(wrap(present), y, fill)
+        y = native.where(wrap(present), y, fill)
     return _as_tensor(y.reshape(n_rows, *rest))
 
 

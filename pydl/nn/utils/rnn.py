@@ -11,7 +11,6 @@ import numpy as np
 from pydl._core.errors import ShapeError
 from pydl._core.tape import wrap
 from pydl.nn.utils import _packing as packing
-from pydl.ops.joining import cat
 from pydl.tensor import Tensor
 
 __all__ = [
@@ -280,7 +279,7 @@ def _sequences_arg(sequences: Any, name: str) -> list[Tensor]:
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    joined: Any = cat([t for t in tensors if len(t)] or tensors[:1])
+    joined: Tensor = packing.cat([t for t in tensors if len(t)] or tensors[:1])
     return joined
 
 
