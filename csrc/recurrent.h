@@ -6,9 +6,56 @@
 #ifndef PYDL_RECURRENT_H
 #define PYDL_RECURRENT_H
 
+/* `vector` for the units u of a row, `left` of them at a time. */
+#define EACH_UNIT(vector)                         \
+    {                                             \
+        ptrdiff_t u = 0;                          \
+        for (; u + LANES <= n; u += LANES) {      \
+            const ptrdiff_t left = LANES;         \
+            vector;                               \
+        }                                         \
+        if (u < n) {                              \
+            const ptrdiff_t left = n - u;         \
+            vector;                               \
+        }                                         \
+    }
+
 /* y (1 - y) and 1 - y y: the derivatives of sigmoid and tanh at the output y. */
 INLINE vreal slope_sigmoid(vreal y) { return vfma(-y, y, y); }
 INLINE vreal slope_tanh(vreal y) { return vfma(-y, y, vset(1)); }
+INLINE vreal clipped_below(vreal v) { return vselect(v < (vreal){0}, (vreal){0}, v); } /* NaN stays NaN */
+
+INLINE vreal total_dh(const real *dh1, const real *dh2, ptrdiff_t left) {
+    const vreal dh = vload_upto(dh1, left);
+    return dh2 ? dh + vload_upto(dh2, left) : dh;
+}
+
+/* --- RNN ---------------------------------------------------------------------------------------------------------------- */
+
+static void rnn_fwd(ptrdiff_t rows, ptrdiff_t n, void *h_, ptrdiff_t ldh, int relu) {
+    real *h = h_;
+    for (ptrdiff_t r = 0; r < rows; r++, h += ldh) {
+        if (relu) EACH_UNIT(vstore_upto(h + u, clipped_below(vload_upto(h + u, left)), left))
+        else EACH_UNIT(vstore_upto(h + u, vtanh(vload_upto(h + u, left)), left))
+    }
+}
+
+INLINE void rnn_vector_bwd(const real *dh1, const real *dh2, const real *h, int relu, real *dg, ptrdiff_t left) {
+    const vreal dh = total_dh(dh1, dh2, left), y = vload_upto(h, left);
+    vstore_upto(dg, relu ? vselect(y <= (vreal){0}, (vreal){0}, dh) : dh * slope_tanh(y), left);
+}
+
+static void rnn_bwd(ptrdiff_t rows, ptrdiff_t n, const void *dh1_, ptrdiff_t lddh1, const void *dh2_, ptrdiff_t lddh2, const void *h_,
+                    ptrdiff_t ldh, int relu, void *dg_, ptrdiff_t lddg) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *dh1 = (const real *)dh1_ + r * lddh1, *dh2 = dh2_ ? (const real *)dh2_ + r * lddh2 : NULL;
+        const real *h = (const real *)h_ + r * ldh;
+        real *dg = (real *)dg_ + r * lddg;
+        EACH_UNIT(rnn_vector_bwd(dh1 + u, dh2 ? dh2 + u : NULL, h + u, relu, dg + u, left))
+    }
+}
+
+/* --- LSTM --------------------------------------------------------------------------------------------------------------- */
 
 INLINE void lstm_vector(real *g, ptrdiff_t gate, const real *c_prev, real *c, real *tc, real *h, ptrdiff_t left) {
     const vreal i = vsigmoid(vload_upto(g, left)), z = vtanh(vload_upto(g + 2 * gate, left));
@@ -27,22 +74,16 @@ INLINE void lstm_vector(real *g, ptrdiff_t gate, const real *c_prev, real *c, re
 
 static void lstm_fwd(ptrdiff_t rows, ptrdiff_t n, void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *c_prev_, ptrdiff_t ldcp, void *c_,
                      ptrdiff_t ldc, void *tc_, ptrdiff_t ldtc, void *h_, ptrdiff_t ldh) {
-    const real *c_prev = c_prev_;
-    real *g = g_, *c = c_, *tc = tc_, *h = h_;
     for (ptrdiff_t r = 0; r < rows; r++) {
-        ptrdiff_t u = 0;
-        for (; u + LANES <= n; u += LANES) lstm_vector(g + u, gate, c_prev + u, c + u, tc ? tc + u : NULL, h + u, LANES);
-        if (u < n) lstm_vector(g + u, gate, c_prev + u, c + u, tc ? tc + u : NULL, h + u, n - u);
-        g += ldg, c_prev += ldcp, c += ldc, h += ldh;
-        if (tc) tc += ldtc;
+        const real *c_prev = (const real *)c_prev_ + r * ldcp;
+        real *g = (real *)g_ + r * ldg, *c = (real *)c_ + r * ldc, *tc = tc_ ? (real *)tc_ + r * ldtc : NULL, *h = (real *)h_ + r * ldh;
+        EACH_UNIT(lstm_vector(g + u, gate, c_prev + u, c + u, tc ? tc + u : NULL, h + u, left))
     }
 }
 
 INLINE void lstm_vector_bwd(const real *dh1, const real *dh2, const real *g, ptrdiff_t gate, const real *c_prev, const real *tc, real *dc,
                             real *dg, ptrdiff_t left) {
-    vreal dh = vload_upto(dh1, left);
-    if (dh2) dh = dh + vload_upto(dh2, left);
-    const vreal t = vload_upto(tc, left), o = vload_upto(g + 3 * gate, left);
+    const vreal dh = total_dh(dh1, dh2, left), t = vload_upto(tc, left), o = vload_upto(g + 3 * gate, left);
     const vreal i = vload_upto(g, left), f = vload_upto(g + gate, left), z = vload_upto(g + 2 * gate, left);
     const vreal d = vfma(dh * o, slope_tanh(t), vload_upto(dc, left));
     vstore_upto(dg + 3 * gate, dh * t * slope_sigmoid(o), left);
@@ -55,15 +96,120 @@ INLINE void lstm_vector_bwd(const real *dh1, const real *dh2, const real *g, ptr
 static void lstm_bwd(ptrdiff_t rows, ptrdiff_t n, const void *dh1_, ptrdiff_t lddh1, const void *dh2_, ptrdiff_t lddh2, const void *g_,
                      ptrdiff_t ldg, ptrdiff_t gate, const void *c_prev_, ptrdiff_t ldcp, const void *tc_, ptrdiff_t ldtc, void *dc_,
                      ptrdiff_t lddc, void *dg_, ptrdiff_t lddg) {
-    const real *dh1 = dh1_, *dh2 = dh2_, *g = g_, *c_prev = c_prev_, *tc = tc_;
-    real *dc = dc_, *dg = dg_;
     for (ptrdiff_t r = 0; r < rows; r++) {
-        ptrdiff_t u = 0;
-        for (; u + LANES <= n; u += LANES)
-            lstm_vector_bwd(dh1 + u, dh2 ? dh2 + u : NULL, g + u, gate, c_prev + u, tc + u, dc + u, dg + u, LANES);
-        if (u < n) lstm_vector_bwd(dh1 + u, dh2 ? dh2 + u : NULL, g + u, gate, c_prev + u, tc + u, dc + u, dg + u, n - u);
-        dh1 += lddh1, g += ldg, c_prev += ldcp, tc += ldtc, dc += lddc, dg += lddg;
-        if (dh2) dh2 += lddh2;
+        const real *dh1 = (const real *)dh1_ + r * lddh1, *dh2 = dh2_ ? (const real *)dh2_ + r * lddh2 : NULL;
+        const real *g = (const real *)g_ + r * ldg, *c_prev = (const real *)c_prev_ + r * ldcp, *tc = (const real *)tc_ + r * ldtc;
+        real *dc = (real *)dc_ + r * lddc, *dg = (real *)dg_ + r * lddg;
+        EACH_UNIT(lstm_vector_bwd(dh1 + u, dh2 ? dh2 + u : NULL, g + u, gate, c_prev + u, tc + u, dc + u, dg + u, left))
+    }
+}
+
+/* --- GRU ---------------------------------------------------------------------------------------------------------------- */
+
+INLINE void gru_vector(real *g, ptrdiff_t gate, const real *hn, const real *h_prev, real *h, ptrdiff_t left) {
+    const vreal r = vsigmoid(vload_upto(g, left));
+    vstore_upto(g, r, left);
+    const vreal n = vtanh(vfma(r, vload_upto(hn, left), vload_upto(g + 2 * gate, left)));
+    vstore_upto(g + 2 * gate, n, left);
+    const vreal z = vsigmoid(vload_upto(g + gate, left));
+    vstore_upto(g + gate, z, left);
+    vstore_upto(h, vfma(z, vload_upto(h_prev, left) - n, n), left);
+}
+
+static void gru_fwd(ptrdiff_t rows, ptrdiff_t n, void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *hn_, ptrdiff_t ldhn,
+                    const void *h_prev_, ptrdiff_t ldhp, void *h_, ptrdiff_t ldh) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *hn = (const real *)hn_ + r * ldhn, *h_prev = (const real *)h_prev_ + r * ldhp;
+        real *g = (real *)g_ + r * ldg, *h = (real *)h_ + r * ldh;
+        EACH_UNIT(gru_vector(g + u, gate, hn + u, h_prev + u, h + u, left))
+    }
+}
+
+/* The gradients of n and z before their functions; carry becomes z dh. */
+INLINE vreal gru_outputs_bwd(const real *dh1, const real *dh2, real *carry, const real *g, ptrdiff_t gate, const real *h_prev, real *dg,
+                             ptrdiff_t left) {
+    const vreal dh = total_dh(dh1, dh2, left) + vload_upto(carry, left);
+    const vreal z = vload_upto(g + gate, left), n = vload_upto(g + 2 * gate, left);
+    const vreal dn = dh * (vset(1) - z) * slope_tanh(n);
+    vstore_upto(carry, dh * z, left);
+    vstore_upto(dg + gate, dh * (vload_upto(h_prev, left) - n) * slope_sigmoid(z), left);
+    vstore_upto(dg + 2 * gate, dn, left);
+    return dn;
+}
+
+INLINE void gru_vector_bwd(const real *dh1, const real *dh2, real *carry, const real *g, ptrdiff_t gate, const real *hn,
+                           const real *h_prev, real *dg, real *dhn, ptrdiff_t left) {
+    const vreal r = vload_upto(g, left), product = vload_upto(hn, left);
+    const vreal dn = gru_outputs_bwd(dh1, dh2, carry, g, gate, h_prev, dg, left);
+    vstore_upto(dg, dn * product * slope_sigmoid(r), left);
+    vstore_upto(dhn, dn * r, left);
+}
+
+static void gru_bwd(ptrdiff_t rows, ptrdiff_t n, const void *dh1_, ptrdiff_t lddh1, const void *dh2_, ptrdiff_t lddh2, void *carry_,
+                    ptrdiff_t ldcarry, const void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *hn_, ptrdiff_t ldhn, const void *h_prev_,
+                    ptrdiff_t ldhp, void *dg_, ptrdiff_t lddg, void *dhn_, ptrdiff_t lddhn) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *dh1 = (const real *)dh1_ + r * lddh1, *dh2 = dh2_ ? (const real *)dh2_ + r * lddh2 : NULL;
+        const real *g = (const real *)g_ + r * ldg, *hn = (const real *)hn_ + r * ldhn, *h_prev = (const real *)h_prev_ + r * ldhp;
+        real *carry = (real *)carry_ + r * ldcarry, *dg = (real *)dg_ + r * lddg, *dhn = (real *)dhn_ + r * lddhn;
+        EACH_UNIT(gru_vector_bwd(dh1 + u, dh2 ? dh2 + u : NULL, carry + u, g + u, gate, hn + u, h_prev + u, dg + u, dhn + u, left))
+    }
+}
+
+INLINE void gru_vector_reset(real *g, ptrdiff_t gate, const real *h_prev, real *rh, ptrdiff_t left) {
+    const vreal r = vsigmoid(vload_upto(g, left));
+    vstore_upto(g, r, left);
+    vstore_upto(rh, r * vload_upto(h_prev, left), left);
+    vstore_upto(g + gate, vsigmoid(vload_upto(g + gate, left)), left);
+}
+
+static void gru_reset(ptrdiff_t rows, ptrdiff_t n, void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *h_prev_, ptrdiff_t ldhp, void *rh_,
+                      ptrdiff_t ldrh) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *h_prev = (const real *)h_prev_ + r * ldhp;
+        real *g = (real *)g_ + r * ldg, *rh = (real *)rh_ + r * ldrh;
+        EACH_UNIT(gru_vector_reset(g + u, gate, h_prev + u, rh + u, left))
+    }
+}
+
+INLINE void gru_vector_update(real *g, ptrdiff_t gate, const real *h_prev, real *h, ptrdiff_t left) {
+    const vreal n = vtanh(vload_upto(g + 2 * gate, left));
+    vstore_upto(g + 2 * gate, n, left);
+    vstore_upto(h, vfma(vload_upto(g + gate, left), vload_upto(h_prev, left) - n, n), left);
+}
+
+static void gru_update(ptrdiff_t rows, ptrdiff_t n, void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *h_prev_, ptrdiff_t ldhp, void *h_,
+                       ptrdiff_t ldh) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *h_prev = (const real *)h_prev_ + r * ldhp;
+        real *g = (real *)g_ + r * ldg, *h = (real *)h_ + r * ldh;
+        EACH_UNIT(gru_vector_update(g + u, gate, h_prev + u, h + u, left))
+    }
+}
+
+static void gru_update_bwd(ptrdiff_t rows, ptrdiff_t n, const void *dh1_, ptrdiff_t lddh1, const void *dh2_, ptrdiff_t lddh2, void *carry_,
+                           ptrdiff_t ldcarry, const void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *h_prev_, ptrdiff_t ldhp,
+                           void *dg_, ptrdiff_t lddg) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *dh1 = (const real *)dh1_ + r * lddh1, *dh2 = dh2_ ? (const real *)dh2_ + r * lddh2 : NULL;
+        const real *g = (const real *)g_ + r * ldg, *h_prev = (const real *)h_prev_ + r * ldhp;
+        real *carry = (real *)carry_ + r * ldcarry, *dg = (real *)dg_ + r * lddg;
+        EACH_UNIT(gru_outputs_bwd(dh1 + u, dh2 ? dh2 + u : NULL, carry + u, g + u, gate, h_prev + u, dg + u, left))
+    }
+}
+
+INLINE void gru_vector_reset_bwd(const real *drh, real *carry, const real *g, const real *h_prev, real *dg, ptrdiff_t left) {
+    const vreal r = vload_upto(g, left), d = vload_upto(drh, left);
+    vstore_upto(dg, d * vload_upto(h_prev, left) * slope_sigmoid(r), left);
+    vstore_upto(carry, vfma(d, r, vload_upto(carry, left)), left);
+}
+
+static void gru_reset_bwd(ptrdiff_t rows, ptrdiff_t n, const void *drh_, ptrdiff_t lddrh, void *carry_, ptrdiff_t ldcarry, const void *g_,
+                          ptrdiff_t ldg, const void *h_prev_, ptrdiff_t ldhp, void *dg_, ptrdiff_t lddg) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *drh = (const real *)drh_ + r * lddrh, *g = (const real *)g_ + r * ldg, *h_prev = (const real *)h_prev_ + r * ldhp;
+        real *carry = (real *)carry_ + r * ldcarry, *dg = (real *)dg_ + r * lddg;
+        EACH_UNIT(gru_vector_reset_bwd(drh + u, carry + u, g + u, h_prev + u, dg + u, left))
     }
 }
 
