@@ -56,6 +56,15 @@ def choose(parts: list[str], quick: bool) -> list[Row]:
     return [r for r in ROWS if any(part in r.name for part in parts) and not (quick and r.flops > 1e9)]
 
 
+def keep(records: list[Record], out: Path | None) -> list[Record]:
+    """Append records to `out` as soon as they are there, so that a run that is cut short keeps what it has."""
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("a") as f:
+            f.writelines(json.dumps(r) + "\n" for r in records)
+    return records
+
+
 def run(a: argparse.Namespace, folder: Path) -> list[Record]:
     """Measure the chosen rows and return the records."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -70,17 +79,19 @@ def run(a: argparse.Namespace, folder: Path) -> list[Record]:
         try:
             for row in rows:
                 print(f"{threads}T {row.name}", file=sys.stderr)
+                found = []
                 for record in measure(row, workers, QUICK if a.quick else FULL):
                     extra = {"threads": threads, "machine": limits, "version": versions[record["library"]]["version"]}
                     extra["isa"] = versions[record["library"]].get("isa")
-                    records.append({**common, **extra, **record})
+                    found.append({**common, **extra, **record})
+                records += keep(found, a.out)
         finally:
             for w in workers:
                 w.close()
     if not a.rows:
         for record in install.records(a.peer_names, a.quick, a.wheel):
             version = versions.get(record["library"], {}).get("version")
-            records.append({**common, "threads": 1, "version": version, **record})
+            records += keep([{**common, "threads": 1, "version": version, **record}], a.out)
     return records
 
 
@@ -93,10 +104,6 @@ def main() -> int:
     else:
         with tempfile.TemporaryDirectory(prefix="pydl-bench-") as folder:
             records = run(a, Path(folder))
-        if a.out:
-            a.out.parent.mkdir(parents=True, exist_ok=True)
-            with a.out.open("a") as f:
-                f.writelines(json.dumps(r) + "\n" for r in records)
     if a.markdown:
         print(report.markdown(records))
     else:
