@@ -47,8 +47,10 @@ def refused(capsys, *arguments):
     [
         (["trian"], "invalid choice: 'trian'"),
         (["train", "letters"], "invalid choice: 'letters'"),
-        (["--model", "rnn"], "invalid choice: 'rnn'"),
-        (["--model", "lenet"], "--model lenet does not fit digits: take cnn or mlp"),
+        (["--model", "perceptron"], "invalid choice: 'perceptron'"),
+        (["--model", "lenet"], "--model lenet does not fit digits: take cnn, mlp, rnn, lstm or gru"),
+        (["train", "mnist", "--model", "cnn"], "--model cnn does not fit mnist: take lenet or mlp"),
+        (["--time-limit", "0"], "--time-limit: must be a number above 0"),
         (["--optimizer", "sdg"], "invalid choice: 'sdg'"),
         (["--scheduler", "sine"], "invalid choice: 'sine'"),
         (["--patience", "0"], "--patience: must be a whole number from 1"),

@@ -63,8 +63,8 @@ def test_train_writes_what_it_says(tmp_path, capsys):
 @pytest.mark.parametrize("model", ["cnn", "mlp"])
 def test_the_weights_give_the_accuracy_that_was_printed(model, tmp_path, capsys):
     assert train(tmp_path, "--epochs", 3, "--model", model) == 0
-    from pydl.cli.digits import load
-    from pydl.cli.train_recipes import make_model
+    from pydl.cli.tasks.digits import load
+    from pydl.cli.tasks.images import make_model
 
     network, digits = make_model(model, 8, 10).eval(), load()
     network.load_state_dict(safetensors.load_file(tmp_path / f"digits_{model}.safetensors"))
@@ -77,7 +77,7 @@ def test_the_weights_give_the_accuracy_that_was_printed(model, tmp_path, capsys)
 
 def test_the_split_is_the_promised_one():
     datasets = pytest.importorskip("sklearn.datasets", reason="reads scikit-learn's digits")
-    from pydl.cli.digits import load
+    from pydl.cli.tasks.digits import load
 
     raw, order, digits = datasets.load_digits(), np.random.RandomState(0).permutation(1797), load()
     np.testing.assert_array_equal(digits.test_x.numpy() * 16, raw.data[order[:360]])
@@ -166,10 +166,10 @@ def killed_after(monkeypatch, n_steps):
 
     step = training.Run._train_step
 
-    def counted(self, x, y):
+    def counted(self, batch):
         if self.steps_done == n_steps:
             raise Killed
-        return step(self, x, y)
+        step(self, batch)
 
     monkeypatch.setattr(training.Run, "_train_step", counted)
 

@@ -1,144 +1,83 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The picture of `pydl train`: curves, test images with what the network read, and what the first convolution does."""
+"""What the pictures of `pydl train` share: a figure without a display, curves, the table of confusions, writing."""
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
 
-import pydl
-from pydl import nn
-from pydl.cli.report import name_of
-from pydl.cli.train_data import Images
-from pydl.cli.training import Epoch, Result
+from pydl.cli.results import Epoch
+from pydl.cli.tasks.task import Task
 from pydl.io.atomic import write_atomically
 
-__all__ = ["save"]
+__all__ = ["RIGHT", "TEST", "TRAIN", "WRONG", "confusions", "curves", "new_figure", "tidy", "write"]
 
-COLUMNS, ALL_ROWS, MAX_WRONG_ROWS = 8, 6, 2
-PITCH_X, GAP = 1.15, 0.15  # in widths of an image
-PITCH_Y, HEADING = (1.36, 1.52), (0.33, 0.5)  # with captions of one line, of two
-MAX_MAPS = 24
 TRAIN, TEST, RIGHT, WRONG = "#1f6fb4", "#e07b1a", "#333333", "#c4161c"
-TITLES = {"digits": "Handwritten digits", "mnist": "MNIST", "fashion": "Fashion-MNIST"}
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def save(path: str, images: Images, result: Result, options: argparse.Namespace) -> None:
-    """Draw the picture and write it as PNG, without a display and without touching pyplot's state."""
+def new_figure(width: float, height: float, title: str) -> Any:
+    """A figure of that many inches, which needs no display and leaves pyplot's state alone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    convolution = next((m for m in result.model.modules() if isinstance(m, nn.Conv2d)), None)
-    figure: Any = Figure(figsize=(13, 7.5 if convolution is None else 10.2), dpi=110, layout="constrained")
+    figure: Any = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    accuracy = 100 * result.history[result.chosen - 1].test_accuracy
-    title = f"{TITLES[images.name]}, network {name_of(options, images)}: {accuracy:.2f} % of the test set right"
     figure.suptitle(title, fontsize=16)
-    upper = figure
-    if convolution is not None:
-        upper, lower = figure.subfigures(2, 1, height_ratios=[7, 2.6], hspace=0.02)
-        _first_convolution(lower, images, convolution)
-    left, right = upper.subfigures(1, 2, width_ratios=[1, 1.15], wspace=0.03)
-    _curves(left, result.history)
-    _samples(right.subplots(), images, result.predicted)
+    return figure
+
+
+def write(path: str, figure: Any) -> None:
+    """The figure as PNG, whole or not at all."""
     write_atomically(path, lambda file: figure.savefig(file, format="png"))
 
 
-def _curves(figure: Any, history: list[Epoch]) -> None:
-    loss, accuracy = figure.subplots(2, 1, sharex=True)
+def tidy(axes: Any) -> None:
+    """A light grid, and no frame above and to the right."""
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def curves(figure: Any, task: Task, history: list[Epoch], loss_name: str = "cross-entropy, as trained (nats)") -> None:
+    """Loss and score over the epochs, of the training data and of the data that is held out."""
+    metric = task.metric
+    loss, score = figure.subplots(2, 1, sharex=True)
     epochs = np.arange(1, len(history) + 1)
-    marker = "o" if len(history) == 1 else None
-    style: dict[str, Any] = {"marker": marker, "linewidth": 2}
+    style: dict[str, Any] = {"marker": "o" if len(history) == 1 else None, "linewidth": 2}
     loss.plot(epochs, [e.loss for e in history], color=TRAIN, label="training (mean over the epoch)", **style)
-    loss.plot(epochs, [e.test_loss for e in history], color=TEST, label="test", **style)
+    loss.plot(epochs, [e.held_loss for e in history], color=TEST, label=task.held, **style)
     loss.set_title("Loss", fontsize=13)
-    loss.set_ylabel("cross-entropy, as trained (nats)", fontsize=11)
-    accuracy.plot(epochs, [100 * e.train_accuracy for e in history], color=TRAIN, label="training", **style)
-    accuracy.plot(epochs, [100 * e.test_accuracy for e in history], color=TEST, label="test", **style)
-    accuracy.set_title("Accuracy", fontsize=13)
-    accuracy.set_ylabel("right (%)", fontsize=11)
-    accuracy.set_xlabel("epoch", fontsize=11)
-    accuracy.xaxis.get_major_locator().set_params(integer=True)
-    for axes in (loss, accuracy):
-        axes.grid(alpha=0.3)
+    loss.set_ylabel(loss_name, fontsize=11)
+    train = [e.train_score for e in history]
+    if None not in train:
+        score.plot(epochs, metric.factor * np.array(train, float), color=TRAIN, label="training", **style)
+    held = metric.factor * np.array([e.held_score for e in history])
+    score.plot(epochs, held, color=TEST, label=task.held, **style)
+    score.set_title(metric.name[0].upper() + metric.name[1:], fontsize=13)
+    score.set_ylabel(metric.axis or f"{metric.name} ({metric.unit})", fontsize=11)
+    score.set_xlabel("epoch", fontsize=11)
+    score.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (loss, score):
+        tidy(axes)
         axes.legend(fontsize=11, frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
 
 
-def _samples(axes: Any, images: Images, predicted: Array) -> None:
-    """The first test images as they come, and below them the ones that were read wrongly.
-
-    All in one pair of axes, in widths of an image: 48 pairs of axes take a second to lay out.
-    """
-    true = images.test_y.numpy()
-    wrong = np.flatnonzero(predicted != true)
-    wrong_rows = min(MAX_WRONG_ROWS, max(1, -(-len(wrong) // COLUMNS)))
-    rows, words = ALL_ROWS - wrong_rows, max(map(len, images.classes)) > 1
-    pitch_y, heading = PITCH_Y[words], HEADING[words]
-    shown, first = wrong[: wrong_rows * COLUMNS], np.arange(min(rows * COLUMNS, len(true)))
-    which = "all" if len(shown) == len(wrong) else f"the first {len(shown)}"
-    middle = COLUMNS * PITCH_X / 2 - (PITCH_X - 1) / 2
-    title = {"fontsize": 13, "ha": "center", "va": "bottom"}
-    what = "digits" if images.name == "digits" else "images"
-    axes.text(middle, -heading, f"The first {len(first)} test {what}, with what the network read", **title)
-    _tiles(axes, 0.0, pitch_y, images, predicted, first)
-    below = rows * pitch_y + GAP + heading
-    text = f"Read wrongly: {len(wrong)} of {len(true)}" + (f" ({which} shown)" if len(wrong) else "")
-    axes.text(middle, below - heading, text, color=WRONG if len(wrong) else RIGHT, **title)
-    _tiles(axes, below, pitch_y, images, predicted, shown)
-    axes.set(xlim=(-0.12, COLUMNS * PITCH_X), ylim=(below + wrong_rows * pitch_y, -heading - 0.25), aspect="equal")
-    axes.set_axis_off()
-
-
-def _tiles(axes: Any, top: float, pitch_y: float, images: Images, predicted: Array, which: Array) -> None:
-    grays, true = images.gray(images.test_x[pydl.from_numpy(which.astype(np.int64))]), images.test_y.numpy()
-    words = max(map(len, images.classes)) > 1
-    for k, i in enumerate(which):
-        x, y, right = (k % COLUMNS) * PITCH_X, top + (k // COLUMNS) * pitch_y, true[i] == predicted[i]
-        color = RIGHT if right else WRONG
-        axes.imshow(grays[k], cmap="gray_r", vmin=0, vmax=1, extent=(x, x + 1, y + 1, y))
-        edge = {"color": "#bbbbbb", "linewidth": 0.8} if right else {"color": WRONG, "linewidth": 2.5}
-        axes.plot([x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], **edge)
-        read, is_ = images.classes[predicted[i]], images.classes[true[i]]
-        text = read if right else f"{read},{chr(10) if words else ' '}is {is_}"
-        font = {"fontsize": 8 if words else 11, "fontweight": "normal" if right else "bold", "linespacing": 0.95}
-        axes.text(x + 0.5, y - 0.05, text, color=color, ha="center", va="bottom", **font)
-
-
-# ---- the first convolution -----------------------------------------------------------------------------------------
-
-
-def _first_convolution(figure: Any, images: Images, convolution: nn.Conv2d) -> None:
-    """Its filters, and what each makes of the first test image."""
-    weight = convolution.weight.detach().numpy()[:MAX_MAPS, 0]
-    side = images.side
-    with pydl.no_grad():
-        maps = convolution(images.test_x[:1].view(1, 1, side, side)).relu().numpy()[0, :MAX_MAPS]
-    columns = 8 if len(weight) > 8 else -(-len(weight) // 2)
-    figure.set_facecolor("#f6f6f6")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[4, 1.7, 4])
-    top = abs(weight).max()
-    size = "×".join(map(str, weight.shape[1:]))
-    _grid(
-        left.subplots(), weight, columns, f"Filters {size} of the first convolution", cmap="RdBu_r", vmin=-top, vmax=top
-    )
-    name = images.classes[int(images.test_y[0])]
-    _grid(middle.subplots(), images.gray(images.test_x[:1]), 1, f"Test image: {name}", cmap="gray_r", vmin=0, vmax=1)
-    _grid(right.subplots(), maps, columns, "What they make of it (after relu)", cmap="viridis", vmin=0, vmax=maps.max())
-    for part in (left, middle, right):
-        part.set_facecolor("#f6f6f6")
-
-
-def _grid(axes: Any, pictures: Array, columns: int, title: str, **colors: Any) -> None:
-    """Pictures in rows of `columns`, in one pair of axes."""
-    for k, picture in enumerate(pictures):
-        x, y = (k % columns) * 1.12, (k // columns) * 1.12
-        axes.imshow(picture, extent=(x, x + 1, y + 1, y), interpolation="nearest", **colors)
-        axes.plot([x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], color="#999999", linewidth=0.6)
-    rows = -(-len(pictures) // columns)
-    axes.set(xlim=(-0.06, columns * 1.12 - 0.06), ylim=(rows * 1.12 - 0.06, -0.06), aspect="equal")
-    axes.set_title(title, fontsize=12)
-    axes.set_axis_off()
+def confusions(axes: Any, predicted: Array, true: Array, classes: tuple[str, ...]) -> None:
+    """How often each class was read as each, as a table in colors: blue where it is right, red where it is wrong."""
+    n = len(classes)
+    counts = np.zeros((n, n), np.int64)
+    np.add.at(counts, (true, predicted), 1)
+    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    shade = np.where(np.eye(n, dtype=bool), -0.75 * share, np.minimum(0.9, 3 * share))
+    axes.imshow(shade, cmap="RdBu_r", vmin=-1, vmax=1)
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        color = "white" if abs(shade[i, j]) > 0.5 else RIGHT
+        axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=12, color=color)
+    axes.set_xticks(range(n), classes, fontsize=11)
+    axes.set_yticks(range(n), classes, fontsize=11)
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="#dddddd", linewidth=0.8)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)

@@ -54,14 +54,14 @@ def positive(text: str) -> float:
     return value
 
 
-def require(command: str, **modules: str) -> None:
-    """Import the modules a command needs, given as distribution="module"; Refusal naming those that are absent."""
+def require(command: str, modules: dict[str, str]) -> None:
+    """Import the modules a command needs, given as {distribution: module}; Refusal naming those that are absent."""
     absent = []
     for distribution, module in modules.items():
         try:
             importlib.import_module(module)
         except ImportError:
-            absent.append(distribution.replace("_", "-"))
+            absent.append(distribution)
     if absent:
         names = " and ".join(absent)
         raise Refusal(f'needs {names}, not installed here: pip install "pydl-nn[examples]"', command)

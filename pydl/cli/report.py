@@ -3,60 +3,51 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
 
 import pydl
-from pydl.cli.train_data import Images
-from pydl.cli.train_recipes import HIDDEN, MOMENTUM, RECIPES, WEIGHT_DECAY, make_model
-from pydl.cli.training import Clock, Result
+from pydl.cli.recipes import MOMENTUM, SCHEDULES, WEIGHT_DECAY
+from pydl.cli.results import Clock
+from pydl.cli.training import Run
 from pydl.io import safetensors
 
-__all__ = ["confusion", "heading", "name_of", "save_weights", "stopping", "times"]
+__all__ = ["confusion", "heading", "save_weights", "stopping", "times"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-SCHEDULES = {
-    "none": "constant", "cosine": "falling to 0", "step": "falling tenfold twice",
-    "onecycle": "rising, then falling to 0",
-}  # fmt: skip
 
 
-def name_of(options: argparse.Namespace, images: Images) -> str:
-    """The network's name, with the sizes of an MLP."""
-    if options.model == "mlp":
-        return "mlp " + "-".join(map(str, (images.side**2, *HIDDEN, len(images.classes))))
-    return {"cnn": "CNN", "lenet": "LeNet-5"}[options.model]
-
-
-def heading(options: argparse.Namespace, images: Images, n_steps_done: int) -> str:
+def heading(run: Run) -> str:
     """What is trained, on what, and how."""
-    state = pydl.get_rng_state()  # making a network to count its weights must not change the run's
-    n_weights = sum(p.numel() for p in make_model(options.model, images.side, len(images.classes)).parameters())
-    pydl.set_rng_state(state)
-    what = "digits" if images.name == "digits" else "images"
-    decay = WEIGHT_DECAY[options.optimizer]
-    recipe = RECIPES[images.name, options.model]
+    options, task = run.options, run.task
+    n_weights = sum(p.numel() for p in run.model.parameters())
     how = {"sgd": f"SGD with Nesterov momentum {MOMENTUM}", "adam": "Adam", "adamw": "AdamW"}[options.optimizer]
-    varied = [" mirrored"] if recipe.mirror else []
-    varied += [f" shifted by up to {recipe.shift} pixel"] if recipe.shift else []
-    return (
-        f"pydl {pydl.__version__}: {name_of(options, images)} ({n_weights:,} weights),"
-        f" {len(images.train_x)} {what} to train on, {len(images.test_x)} to test on\n"
-        f"{how}, weight decay {decay:g}, label smoothing {recipe.smoothing:g},"
+    smoothing = f" label smoothing {task.recipe.smoothing:g}," if task.recipe.smoothing else ""
+    limit = "" if options.time_limit is None else f", at most {options.time_limit:g} minutes"
+    return "\n".join([
+        f"pydl {pydl.__version__}: {task.model_name()} ({n_weights:,} weights), {task.amounts()}",
+        f"{how}, weight decay {WEIGHT_DECAY[options.optimizer]:g},{smoothing}"
         f" lr {options.lr:g} {SCHEDULES[options.scheduler]}, batch {options.batch}, seed {options.seed},"
-        f" threads {pydl.get_num_threads()}"
-        + (f"\ntraining images are{' and'.join(varied)} at random" if varied else "")
-        + (f"\nresumed after {n_steps_done} steps" if n_steps_done else "")
-    )
+        f" threads {pydl.get_num_threads()}{limit}",
+        *task.notes(),
+        *([f"resumed after {run.steps_done} steps"] if run.steps_done else []),
+    ])  # fmt: skip
 
 
-def stopping(result: Result, options: argparse.Namespace) -> str:
-    """Which epoch's weights were kept, and why training ended."""
-    n, best = len(result.history), result.history[result.chosen - 1]
-    why = f"no lower test loss for {options.patience} epochs" if n < options.epochs else "all epochs done"
-    return f"stopped after epoch {n} ({why}); kept the weights of epoch {result.chosen}, test loss {best.test_loss:.4f}"
+def stopping(run: Run) -> str | None:
+    """Which epoch's weights were kept, and why training ended; None where all epochs were done and the last kept."""
+    options, result = run.options, run.result
+    n, best = len(result.history), result.epoch
+    if n == options.epochs and not options.patience:
+        return None
+    why = f"no lower {run.task.held} loss for {options.patience} epochs"
+    if n == options.epochs:
+        why = "all epochs done"
+    elif not options.patience or n - result.chosen < options.patience:
+        why = f"the time limit of {options.time_limit:g} minutes"
+    kept = f"kept the weights of epoch {result.chosen}, {run.task.held} loss {best.held_loss:.4f}"
+    return f"stopped after epoch {n} ({why}); {kept}"
 
 
 def confusion(predicted: Array, true: Array, classes: tuple[str, ...]) -> str:
@@ -89,20 +80,18 @@ def times(clock: Clock) -> str:
     return "\n".join([*lines, ""])
 
 
-def save_weights(path: str, result: Result, options: argparse.Namespace, images: Images) -> None:
+def save_weights(path: str, run: Run) -> None:
     """The network's state_dict, with what made it in the metadata."""
+    options = run.options
     metadata = {
-        "model": name_of(options, images),
-        "data": images.source,
-        "mean": repr(images.mean),
-        "std": repr(images.std),
+        "model": run.task.model_name(),
+        **run.task.metadata(),
         "seed": str(options.seed),
-        "epochs": str(result.chosen),
+        "epochs": str(run.result.chosen),
         "batch": str(options.batch),
         "lr": repr(options.lr),
         "optimizer": options.optimizer,
         "scheduler": options.scheduler,
-        "test_accuracy": f"{result.history[result.chosen - 1].test_accuracy:.6f}",
         "pydl": pydl.__version__,
     }
-    safetensors.save_file(result.model.state_dict(), path, metadata)
+    safetensors.save_file(run.model.state_dict(), path, metadata)

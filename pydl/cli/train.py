@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`pydl train`: a network learns to tell small pictures apart, and shows what it learned and where the time went."""
+"""`pydl train`: a network learns one of the tasks, and shows what it learned and where the time went."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import argparse
 import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydl
+from pydl.cli.recipes import OPTIMIZERS, SCHEDULES
 from pydl.cli.refusal import Commands, Refusal, make_folder, positive, require, whole
+from pydl.cli.tasks import MODELS, TASKS, task_of
+
+if TYPE_CHECKING:
+    from pydl.cli.training import Run
 
 __all__ = ["add"]
 
 COMMAND = "pydl train"
 MANY = 10**9
-DATA, MODELS = ("digits", "fashion", "mnist"), ("cnn", "lenet", "mlp")
 DESCRIPTION = """\
 Trains on 1437 of scikit-learn's 1797 handwritten digits (8x8 pixels) and tests on the other 360; or on Fashion-MNIST
 (`pydl train fashion`), or on MNIST (`pydl train mnist --data FOLDER`). Writes a picture and the weights. The same seed
@@ -26,28 +30,29 @@ gives the same weights, bit for bit, on any number of threads, and also after --
 def add(commands: Commands) -> None:
     """Declare the command and its options."""
     p = commands.add_parser(
-        "train", help="train a network on handwritten digits (the default) or clothes", description=DESCRIPTION
+        "train", help="train a network on handwritten digits (the default) or other data", description=DESCRIPTION
     )
-    p.add_argument("data", nargs="?", choices=DATA, help="what to learn (default: digits)")
-    p.add_argument("--model", choices=MODELS, help="the network (default: cnn for digits, lenet for the others)")
+    p.add_argument("data", nargs="?", choices=list(TASKS), help="what to learn (default: digits)")
+    p.add_argument("--model", choices=MODELS, help="the network (default: the first that fits the data)")
     p.add_argument("--epochs", type=whole(1, MANY), metavar="N", help="times through the training set")
     p.add_argument("--batch", type=whole(1, MANY), metavar="N", help="samples in a step")
     p.add_argument("--lr", type=positive, metavar="X", help="largest learning rate")
-    p.add_argument("--optimizer", choices=("sgd", "adam", "adamw"), help="sgd: with Nesterov momentum 0.9")
-    p.add_argument("--scheduler", choices=("none", "cosine", "step", "onecycle"), help="course of the learning rate")
+    p.add_argument("--optimizer", choices=OPTIMIZERS, help="sgd: with Nesterov momentum 0.9")
+    p.add_argument("--scheduler", choices=list(SCHEDULES), help="course of the learning rate")
     p.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", help="start of the random numbers (default: 0)")
     p.add_argument(
         "--patience",
         type=whole(1, MANY),
         metavar="N",
-        help="stop after N epochs without a lower test loss, and keep the weights of the best epoch",
+        help="stop after N epochs without a lower held-out loss, and keep the weights of the best epoch",
     )
     p.add_argument(
         "--checkpoint", metavar="FILE", help="keep the state of the run here, after each epoch and at Ctrl-C"
     )
     p.add_argument("--checkpoint-steps", type=whole(1, MANY), metavar="N", help="and after every N steps")
     p.add_argument("--resume", metavar="FILE", help="go on from a checkpoint, and keep the state there")
-    p.add_argument("--data", dest="folder", metavar="DIR", help="folder with the four idx files of (Fashion-)MNIST")
+    p.add_argument("--data", dest="folder", metavar="DIR", help="folder with the files of the data")
+    p.add_argument("--time-limit", type=positive, metavar="MIN", help="stop training after so many minutes")
     p.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads to use (default: all)")
     p.add_argument("--out", metavar="DIR", help="folder for the picture and the weights (default: pydl-digits, …)")
     p.set_defaults(command=run)
@@ -56,8 +61,6 @@ def add(commands: Commands) -> None:
 def complete(options: argparse.Namespace) -> dict[str, Any] | None:
     """Fills in what was not given, from the checkpoint or from the recipe; returns the state to go on from."""
     from pydl.cli import train_checkpoint
-    from pydl.cli.train_recipes import MODELS as MODELS_OF
-    from pydl.cli.train_recipes import RECIPES
 
     state = None
     if options.resume is not None:
@@ -66,49 +69,45 @@ def complete(options: argparse.Namespace) -> dict[str, Any] | None:
         state = content["state"]
         options.checkpoint = options.checkpoint or options.resume
     options.data = options.data or "digits"
-    options.model = options.model or MODELS_OF[options.data][0]
-    if options.model not in MODELS_OF[options.data]:
-        fitting = " or ".join(MODELS_OF[options.data])
+    models = TASKS[options.data][2]
+    options.model = options.model or models[0]
+    if options.model not in models:
+        fitting = " or ".join([", ".join(models[:-1]), models[-1]] if len(models) > 1 else models)
         raise Refusal(f"--model {options.model} does not fit {options.data}: take {fitting}", COMMAND)
     if options.checkpoint_steps and not options.checkpoint:
         raise Refusal("--checkpoint-steps needs --checkpoint FILE", COMMAND)
-    recipe = RECIPES[options.data, options.model]
+    recipe = task_of(options.data).recipes[options.model]
     for name in ("epochs", "batch", "optimizer", "scheduler"):
         if getattr(options, name) is None:
             setattr(options, name, getattr(recipe, name))
     options.lr = recipe.lr[options.optimizer] if options.lr is None else options.lr
+    options.time_limit = recipe.minutes if options.time_limit is None else options.time_limit
     options.seed = options.seed or 0
     options.out = options.out or f"pydl-{options.data}"
     return state
-
-
-def load(options: argparse.Namespace) -> Any:
-    """The pictures that the options name."""
-    from pydl.cli import digits, train_data
-
-    if options.data == "digits":
-        return digits.load()
-    return train_data.load_idx(options.data, options.folder, COMMAND)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check everything that can be checked, train, report, and write the files."""
     start = time.perf_counter()
     state = complete(options)
-    needed = {"scikit_learn": "sklearn.datasets"} if options.data == "digits" else {}
-    require(COMMAND, **needed, matplotlib="matplotlib.figure", tqdm="tqdm")
+    task_class = task_of(options.data)
+    require(COMMAND, task_class.needs | {"matplotlib": "matplotlib.figure", "tqdm": "tqdm"})
     make_folder(COMMAND, options.out)
     if options.checkpoint:
         make_folder(COMMAND, os.path.dirname(os.path.abspath(options.checkpoint)))
     if options.threads is not None:
         pydl.set_num_threads(options.threads)
-    from pydl.cli import plots, report
-    from pydl.cli.training import Diverged, train
+    from pydl.cli import report
+    from pydl.cli.training import Diverged, Run, train
 
-    images = load(options)
-    print(report.heading(options, images, 0 if state is None else state["steps"]))
+    task = task_class(options, COMMAND)
+    training = Run(task, options)
+    if state is not None:
+        training.restore(state)
+    print(report.heading(training))
     try:
-        result = train(images, options, state, COMMAND)
+        train(training, COMMAND)
     except Diverged as error:
         print(f"{COMMAND}: {error}", file=sys.stderr)
         return 1
@@ -116,18 +115,25 @@ def run(options: argparse.Namespace) -> int:
         if options.checkpoint:
             print(f"checkpoint {options.checkpoint}: to go on, pydl train --resume {options.checkpoint}")
         raise
-    if options.patience:
-        print(report.stopping(result, options))
-    print(report.confusion(result.predicted, images.test_y.numpy(), images.classes))
-    print(report.times(result.clock))
+    if stopped := report.stopping(training):
+        print(stopped)
+    print(task.report(training.model, training.result))
+    print(report.times(training.result.clock))
+    _write(training)
+    print(f"{task.closing()}, {time.perf_counter() - start:.1f} s in all")
+    return 0
+
+
+def _write(training: Run) -> None:
+    """The picture and the weights."""
+    from pydl.cli import report
+
+    options, task = training.options, training.task
     name = f"{options.data}_{options.model}"
     picture, weights = (os.path.join(options.out, name + end) for end in (".png", ".safetensors"))
     try:
-        plots.save(picture, images, result, options)
-        report.save_weights(weights, result, options, images)
+        task.draw(picture, training.model, training.result)
+        report.save_weights(weights, training)
     except OSError as error:
         raise Refusal(f"cannot write to the folder {options.out}: {error.strerror or error}", COMMAND) from None
     print(f"picture  {picture}\nweights  {weights}")
-    accuracy = 100 * result.history[result.chosen - 1].test_accuracy
-    print(f"test accuracy {accuracy:.2f} %, {time.perf_counter() - start:.1f} s in all")
-    return 0

@@ -12,7 +12,7 @@ from pydl.io.safetensors import SafetensorError
 
 __all__ = ["FIXED", "read", "restore_options", "write"]
 
-FORMAT = "pydl train, version 1"
+FORMAT = "pydl train, version 2"
 # What makes the course of a run: a resumed one takes these from its checkpoint.
 FIXED = ("data", "model", "epochs", "batch", "lr", "optimizer", "scheduler", "seed", "patience")
 KEYS = {"format", "options", "state"}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Data sets, samplers and the loader that turns them into batches."""
 
+from pydl.utils.data.buckets import BucketBatchSampler, PaddingReport, pad_collate, padding_report
 from pydl.utils.data.collate import default_collate, default_convert
 from pydl.utils.data.dataloader import DataLoader
 from pydl.utils.data.dataset import (
@@ -24,7 +25,8 @@ from pydl.utils.data.sampler import (
 from pydl.utils.data.worker_info import get_worker_info
 
 __all__ = [
-    "BatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler",
-    "Sampler", "SequentialSampler", "StackDataset", "Subset", "SubsetRandomSampler", "TensorDataset",
-    "WeightedRandomSampler", "default_collate", "default_convert", "get_worker_info", "random_split",
+    "BatchSampler", "BucketBatchSampler", "ChainDataset", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset",
+    "PaddingReport", "RandomSampler", "Sampler", "SequentialSampler", "StackDataset", "Subset", "SubsetRandomSampler",
+    "TensorDataset", "WeightedRandomSampler", "default_collate", "default_convert", "get_worker_info", "pad_collate",
+    "padding_report", "random_split",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 import pydl
-from pydl.cli.train_data import Images
+from pydl.cli.tasks.image_files import Images
 
 __all__ = ["N_TEST", "load"]
 
