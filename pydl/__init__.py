@@ -46,7 +46,7 @@ pi = _math.pi
 # Loaded when they are first used, so that `import pydl` stays within milliseconds of `import numpy`.
 _LATER = {
     "config": "pydl._config", "load": "pydl.io", "save": "pydl.io", "show_config": "pydl._config",
-    **{name: f"pydl.{name}" for name in ("io", "models", "nn", "optim", "utils")},
+    **{name: f"pydl.{name}" for name in ("io", "models", "nn", "optim", "text", "utils")},
     **{
         name: f"pydl.ops.{family}"
         for family, names in {
@@ -87,6 +87,7 @@ if _TYPE_CHECKING:
     from pydl import models as models
     from pydl import nn as nn
     from pydl import optim as optim
+    from pydl import text as text
     from pydl import utils as utils
     from pydl._config import config as config
     from pydl._config import show_config as show_config

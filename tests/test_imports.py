@@ -34,6 +34,7 @@ LINES = (
     "import pydl.nn.functional as F; from pydl.utils.data import DataLoader, TensorDataset, Dataset",
     "from pydl import nn, optim; from pydl.nn import init; from pydl.autograd import Function, gradcheck",
     "import pydl; pydl.autograd.gradcheck_module; pydl.nn.init; pydl.utils.data; pydl.autograd.functional.jacobian",
+    "import pydl; pydl.text.Vocabulary; from pydl.text import beam_search",
     "from pydl import Tensor, float32, float64, no_grad, tensor, manual_seed, from_numpy",
 )
 

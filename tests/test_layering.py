@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ops",),
     ("tensor", "autograd", "random", "_printing"),
     ("nn", "optim"),
-    ("models", "utils", "io", "inspect", "distributed", "distributions"),
+    ("models", "text", "utils", "io", "inspect", "distributed", "distributions"),
     ("cli", "__main__", "__init__"),
 )
 FORBIDDEN = {"torch", "scipy", "sklearn", "pandas", "tests", "bench", "jax", "tensorflow"}
