@@ -103,9 +103,9 @@ def check_input(input: Any, input_size: int, weight: Tensor, name: str) -> None:
         )
 
 
-def states_arg(hx: Any, name: str) -> tuple[Tensor, ...]:
+def states_arg(hx: Any, n_states: int, name: str) -> tuple[Tensor, ...]:
     """hx as a tuple: (h,), or (h, c) of an LSTM."""
-    if name == "LSTM":
+    if n_states == 2:
         if not isinstance(hx, tuple | list) or len(hx) != 2 or not all(isinstance(h, Tensor) for h in hx):
             raise TypeError(f"{name}: hx must be a pair of Tensors (h_0, c_0), not {described(hx)}")
         return tuple(hx)

@@ -164,7 +164,7 @@ class RNNBase(Module):
         if hx is None:
             x = input if isinstance(input, Tensor) else input.data
             return [[x.new_zeros((layout.n_sequences, width))] * n for width in widths]
-        given = options.states_arg(hx, name)
+        given = options.states_arg(hx, len(widths), name)
         for i, (h, width) in enumerate(zip(given, widths, strict=True)):
             options.check_state(h, layout.state_shape(n, width), input, name, f"hx[{i}]" if name == "LSTM" else "hx")
         return [layout.first_states(h) for h in given]

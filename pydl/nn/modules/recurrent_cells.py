@@ -60,34 +60,29 @@ class RNNCellBase(Module):
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias is True else f", bias={self.bias}")
 
-    def _row(self, x: Any, name: str, size: int) -> Tensor:
-        """A vector or a batch of them as a batch; raises for another type or size."""
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{self._get_name()}: {name} must be a Tensor, not {options.described(x)}")
-        if x.ndim not in (1, 2):
+    def _rows(self, input: Any, hx: Any, n_states: int = 1) -> list[Tensor]:
+        """The input and the states as batches, zeros for absent states; raises for another type or shape."""
+        name = self._get_name()
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}: input must be a Tensor, not {options.described(input)}")
+        if input.ndim not in (1, 2):
+            raise ShapeError(f"{name}: input must be 1-D (one vector) or 2-D (a batch), not {tuple(input.shape)}")
+        weight = self.weight_ih
+        if input.shape[-1] != self.input_size:
             raise ShapeError(
-                f"{self._get_name()}: {name} must be 1-D (one vector) or 2-D (a batch), not {tuple(x.shape)}"
+                f"{name}: input has {input.shape[-1]} features (input {tuple(input.shape)}) but input_size is "
+                f"{self.input_size} (weight_ih {tuple(weight.shape)})"
             )
-        if x.shape[-1] != size:
-            raise ShapeError(
-                f"{self._get_name()}: {name} has {x.shape[-1]} features ({name} {tuple(x.shape)}) but must have {size} "
-                f"(weight_ih {tuple(self.weight_ih.shape)}, weight_hh {tuple(self.weight_hh.shape)})"
-            )
-        if x.dtype != self.weight_ih.dtype:
-            raise RuntimeError(
-                f"{self._get_name()}: {name} has the type {x.dtype} but the weights have {self.weight_ih.dtype}"
-            )
-        return x if x.ndim == 2 else x.unsqueeze(0)
-
-    def _state(self, h: Any, name: str, input: Tensor) -> Tensor:
-        """A state for the rows of the input; raises if there are as many no more or no less."""
-        row = self._row(h, name, self.hidden_size)
-        n = input.shape[0] if input.ndim == 2 else 1
-        if row.shape[0] != n or (h.ndim == 1 and input.ndim == 2):
-            raise ShapeError(
-                f"{self._get_name()}: input {tuple(input.shape)} has {n} rows but {name} {tuple(h.shape)} does not"
-            )
-        return row
+        if input.dtype != weight.dtype:
+            raise RuntimeError(f"{name}: input has the type {input.dtype} but the weights have {weight.dtype}")
+        expected = (*input.shape[:-1], self.hidden_size)
+        if hx is None:
+            states: tuple[Tensor, ...] = (input.new_zeros(expected),) * n_states
+        else:
+            states = options.states_arg(hx, n_states, name)
+            for i, h in enumerate(states):
+                options.check_state(h, expected, input, name, "hx" if n_states == 1 else f"hx[{i}]")
+        return [t if t.ndim == 2 else t.unsqueeze(0) for t in (input, *states)]
 
 
 class RNNCell(RNNCellBase):
@@ -126,8 +121,7 @@ class RNNCell(RNNCellBase):
         return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        x = self._row(input, "input", self.input_size)
-        h = x.new_zeros((x.shape[0], self.hidden_size)) if hx is None else self._state(hx, "hx", input)
+        x, h = self._rows(input, hx)
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"RNNCell: Unknown nonlinearity: {self.nonlinearity}")
         _, y = rnn_unrolled(
@@ -160,12 +154,7 @@ class LSTMCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        x = self._row(input, "input", self.input_size)
-        if hx is None:
-            h = c = x.new_zeros((x.shape[0], self.hidden_size))
-        else:
-            h, c = options.states_arg(hx, "LSTM")
-            h, c = self._state(h, "hx[0]", input), self._state(c, "hx[1]", input)
+        x, h, c = self._rows(input, hx, 2)
         _, h, c, _ = lstm_unrolled(x, (x.shape[0],), h, c, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (h, c) if input.ndim == 2 else (h.squeeze(0), c.squeeze(0))
 
@@ -190,8 +179,7 @@ class GRUCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        x = self._row(input, "input", self.input_size)
-        h = x.new_zeros((x.shape[0], self.hidden_size)) if hx is None else self._state(hx, "hx", input)
+        x, h = self._rows(input, hx)
         _, y, _ = gru_unrolled(x, (x.shape[0],), h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         made: Tensor = y if input.ndim == 2 else y.squeeze(0)
         return made
