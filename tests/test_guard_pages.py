@@ -18,6 +18,7 @@ from pydl._core import kernels
 from tests.kernel_calls import DTYPES, EACH, EACH_IDS, Guards, elementwise_calls, lanes, row_calls
 from tests.kernel_calls_activation import activation_calls
 from tests.kernel_calls_conv import conv_calls
+from tests.kernel_calls_ctc import ctc_calls
 from tests.kernel_calls_gather import gather_calls
 from tests.kernel_calls_norm import norm_calls
 from tests.kernel_calls_pool import pool_calls
@@ -27,6 +28,7 @@ from tests.kernel_calls_update import update_calls
 FAMILIES = {
     "activation": activation_calls,
     "convolution": conv_calls,
+    "ctc": ctc_calls,
     "elementwise": elementwise_calls,
     "norms": norm_calls,
     "gather": gather_calls,

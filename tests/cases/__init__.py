@@ -11,6 +11,7 @@ from tests.cases import (
     combining,
     composed,
     convolution,
+    ctc,
     elementwise,
     embedding,
     images,
@@ -26,6 +27,6 @@ from tests.harness import Case
 
 FAMILIES = (
     elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, pooling,
-    images, embedding, activations, norms, attention,
+    images, embedding, activations, norms, attention, ctc,
 )  # fmt: skip
 CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}

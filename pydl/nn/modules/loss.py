@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
@@ -245,4 +246,33 @@ class BCEWithLogitsLoss(_Loss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(
             input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )
+
+
+class CTCLoss(_Loss):
+    """−log of the summed probabilities of all alignments of a target with a longer input.
+
+    Shapes: log_probs (T, N, C) or (T, C), targets (N, S) or all of them one after the other, lengths (N); see
+    `nn.functional.ctc_loss`. Gradient: minus the probability of each class at each step, given the target.
+    Errors: IndexError for a label outside of [0, C); ShapeError. Source: torch.nn.CTCLoss; Graves et al. 2006.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn
+        >>> even = pydl.full((2, 1, 2), 0.5).log()
+        >>> nn.CTCLoss()(even, pydl.tensor([[1]]), (2,), (1,))
+        tensor(0.2877)
+    """
+
+    blank: int
+    zero_infinity: bool
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
         )
