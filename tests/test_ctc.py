@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Connectionist temporal classification: against every path, against PyTorch, at the ends, in parallel, as a loss to learn by."""
+"""Connectionist temporal classification: against every path and PyTorch, at the ends, in parallel, as a loss."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_module_has_pytorchs_signature() -> None:
 
 
 def test_a_network_learns_labels_without_their_places() -> None:
-    """Each label fills two to four steps, blanks lie between; only the order is told. The best path reads as the target."""
+    """Each label fills two or three steps, blanks lie between; only the order is told. The best path reads as it."""
     rng = np.random.default_rng(10)
     codes = rng.standard_normal((5, 6))
     targets = rng.integers(1, 5, (24, 4))

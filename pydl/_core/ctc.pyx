@@ -10,7 +10,6 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-import numpy as np
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory
@@ -177,8 +176,8 @@ def ctc_fwd(TensorBase lp not None, cnp.ndarray labels not None, cnp.ndarray sta
 
     Sequence i has the labels[starts[i]:starts[i] + counts[i]] and steps[i] steps. IndexError names what is out of range."""
     cdef Batch p
-    cdef TensorBase dense = start_batch(&p, lp, labels, starts, counts, steps, blank), rows = None
-    cdef cnp.ndarray at = places(&p), result
+    cdef TensorBase _dense = start_batch(&p, lp, labels, starts, counts, steps, blank), rows = None
+    cdef cnp.ndarray _at = places(&p), result
     cdef cnp.npy_intp size = p.rows_at[p.N], n = p.N
     cdef size_t n_bytes = p.room_at[p.N] * p.itemsize
     result = cnp.PyArray_EMPTY(1, &n, cnp.NPY_DOUBLE, 0)
@@ -199,8 +198,8 @@ def ctc_bwd(TensorBase lp not None, TensorBase rows not None, cnp.ndarray log_li
 
     Where the log-likelihood is not finite, g[i] itself in all classes."""
     cdef Batch p
-    cdef TensorBase dense = start_batch(&p, lp, labels, starts, counts, steps, blank), dlp
-    cdef cnp.ndarray at = places(&p)
+    cdef TensorBase _dense = start_batch(&p, lp, labels, starts, counts, steps, blank), dlp
+    cdef cnp.ndarray _at = places(&p)
     cdef size_t n_bytes = p.room_at[p.N] * p.itemsize
     if cnp.PyArray_TYPE(rows.a) != cnp.PyArray_TYPE(lp.a) or cnp.PyArray_SIZE(rows.a) != p.rows_at[p.N]:
         raise ShapeError(f"ctc_loss: rows {(<object>rows.a).shape} {rows.a.dtype} are not those of a forward pass of these sequences")

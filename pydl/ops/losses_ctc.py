@@ -77,7 +77,7 @@ def _labels(targets: Tensor, counts: Array) -> tuple[Array, Array]:
     return np.array(values, np.int64, order="C").reshape(-1), starts.astype(np.int64)
 
 
-# --- the same made of operations ----------------------------------------------------------------------------------------
+# --- the same made of operations --------------------------------------------------------------------------------------
 
 _DEAD = -1e30  # log-probability of what no path reaches: finite, so that differences of two such are 0
 
@@ -100,7 +100,7 @@ def _paths(x: Tensor, sequences: Sequences, blank: int) -> Tensor:
     dtype = x.array.dtype
     skips, dead = wrap(skip.astype(dtype)), wrap(np.full((n, 1), _DEAD, dtype))
     alive = clamp(x, min=_DEAD)
-    emitted = gather(alive, 2, wrap(np.ascontiguousarray(np.broadcast_to(padded, (x.shape[0], *padded.shape)))))
+    emitted: Any = gather(alive, 2, wrap(np.ascontiguousarray(np.broadcast_to(padded, (x.shape[0], *padded.shape)))))
     start = np.full((n, longest + 1), _DEAD, dtype)
     start[:, 0] = 0
     blanks, before = wrap(start), wrap(np.full((n, longest + 1), _DEAD, dtype))  # `before` is one place behind
@@ -118,7 +118,7 @@ def _gradient(g: Tensor, x: Tensor, sequences: Sequences, blank: int, lost: Arra
     x = x.view(x.shape)  # a node of its own: what reaches it is this gradient alone
     (dx,) = engine.backward((_paths(x, sequences, blank),), (-g,), True, True, (x,), False, False)
     if not lost.any():
-        return dx  # type: ignore[no-any-return]
+        return dx
     inside = np.arange(x.shape[0])[:, None] < sequences.steps
     constant = np.where(inside, values, 0.0).astype(x.array.dtype)
     return where(wrap(lost[None, :, None]), wrap(constant[:, :, None]), dx)
