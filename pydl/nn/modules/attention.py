@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pydl._core.errors import ShapeError
 from pydl.nn.modules.linear import Linear
@@ -42,8 +43,8 @@ class _Attention(Module):
         if mask is not None and mask.ndim == 2:
             mask = mask.unsqueeze(1)
         projected = self.project_keys(keys) if projected_keys is None else projected_keys
-        weights = masked_softmax(self._scores(query.unsqueeze(1) if one else query, projected), mask)
-        context = weights @ values
+        weights: Any = masked_softmax(self._scores(query.unsqueeze(1) if one else query, projected), mask)
+        context: Any = weights @ values
         return (context.squeeze(1), weights.squeeze(1)) if one else (context, weights)
 
     def _check(self, query: Tensor, keys: Tensor, values: Tensor) -> None:
