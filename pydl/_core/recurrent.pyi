@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from pydl._core.tape import TensorBase
+
+def forward(
+    name: str,
+    cell: str,
+    x: TensorBase,
+    sizes: tuple[int, ...],
+    h0: TensorBase,
+    c0: TensorBase | None,
+    w_ih: TensorBase,
+    w_hh: TensorBase,
+    b_ih: TensorBase | None,
+    b_hh: TensorBase | None,
+    w_hr: TensorBase | None,
+    reverse: bool,
+    keep: bool,
+) -> tuple[
+    TensorBase,
+    TensorBase,
+    TensorBase | None,
+    TensorBase | None,
+    TensorBase | None,
+    TensorBase | None,
+    TensorBase | None,
+]: ...
+def backward(
+    name: str,
+    cell: str,
+    dy: TensorBase,
+    dh_n: TensorBase,
+    dc_n: TensorBase | None,
+    x: TensorBase,
+    sizes: tuple[int, ...],
+    h0: TensorBase,
+    c0: TensorBase | None,
+    w_ih: TensorBase,
+    w_hh: TensorBase,
+    w_hr: TensorBase | None,
+    y: TensorBase,
+    gates: TensorBase | None,
+    cells: TensorBase | None,
+    tanh_cells: TensorBase | None,
+    m: TensorBase | None,
+    reverse: bool,
+    overwrite: bool,
+    needs: tuple[bool, ...],
+) -> tuple[TensorBase | None, ...]: ...
