@@ -58,6 +58,7 @@ _LATER = {
             "padding": "constant_pad_nd",
             "pooling": "max_pool1d max_pool1d_with_indices max_pool2d max_pool3d",
             "pooling_average": "adaptive_avg_pool1d avg_pool1d",
+            "recurrent_cells": "gru_cell lstm_cell rnn_relu_cell rnn_tanh_cell",
             "resampling": "channel_shuffle pixel_shuffle pixel_unshuffle",
         }.items()
         for name in names.split()

@@ -61,15 +61,16 @@ _NOT_IN_TORCH = {
     "sigmoid_backward", "softmax_backward", "sub_", "sum_to_size", "tanh_backward", "threshold_backward", "view",
 }  # fmt: skip
 _ACTIVATIONS_IN_TORCH = {
-    "celu", "celu_", "erf", "erf_", "erfc", "erfc_", "hardshrink", "selu", "selu_", "threshold", "threshold_",
+    "celu", "celu_", "erf", "erf_", "erfc", "erfc_", "expm1", "expm1_", "hardshrink", "log1p", "log1p_", "selu",
+    "selu_", "threshold", "threshold_",
 }  # fmt: skip
 
 __all__ = sorted({name for module in _MODULES for name in module.__all__} - _NOT_IN_TORCH | _ACTIVATIONS_IN_TORCH)
 
 _OF_NETWORKS = (
     "activations_gated", "bags", "convolving", "convolving_transposed", "dropping", "folding", "layer_norms", "lookups",
-    "losses_binary", "losses_classes", "losses_regression", "norms", "padding", "pooling", "pooling_average",
-    "pooling_inverse", "resampling",
+    "losses_binary", "losses_classes", "losses_ctc", "losses_regression", "norms", "padding", "pooling",
+    "pooling_average", "pooling_inverse", "recurrent_cells", "resampling",
 )  # fmt: skip
 
 set_advanced_indexing(getitem, setitem)
