@@ -9,6 +9,7 @@ registry: dict[str, Callable[..., Any]]
 
 class OpNode(Node):
     needs: tuple[bool, ...]
+    constants: tuple[int, ...] | None
     @property
     def saved(self) -> tuple[Any, ...]: ...
     def save(self, *tensors: Any) -> None: ...

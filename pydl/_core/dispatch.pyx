@@ -96,6 +96,7 @@ cdef class OpNode(Node):
     cdef list output_shapes       # (shape, type number) of every output, when there are several
     cdef readonly tuple needs     # which arguments need a gradient
     cdef tuple positions          # of the arguments that are tensors
+    cdef public tuple constants   # numbers of the outputs that have no gradient, set by forward; None: all have one
     cdef dict ports               # weak references to the ports of the outputs; a port holds its node
     cdef dict __dict__
 
@@ -264,7 +265,7 @@ cdef object record_outputs(OpNode ctx, object out, tuple args):
                 ctx.output_shapes.append((None, -1))
             continue
         t = <TensorBase>outputs[i]
-        records = is_float(t)
+        records = is_float(t) and (ctx.constants is None or i not in ctx.constants)
         if not single:
             ctx.output_shapes.append((shape_of(t), cnp.PyArray_TYPE(t.a) if records else -1))
         if records:

@@ -23,6 +23,15 @@ from pydl._core.tape cimport (
 
 from pydl._core.errors import ShapeError
 
+cdef extern from *:
+    """
+    static _Thread_local int pydl_graph_kept = 0;
+    static int pydl_get_kept(void) { return pydl_graph_kept; }
+    static int pydl_swap_kept(int on) { int old = pydl_graph_kept; pydl_graph_kept = on; return old; }
+    """
+    int pydl_get_kept() noexcept
+    int pydl_swap_kept(int on) noexcept
+
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* o)    # of a borrowed pointer: an attribute passed as an object is referred to once more
 
@@ -394,9 +403,10 @@ def backward(tuple tensors not None, tuple grads not None, bint retain_graph, bi
     global n_runs
     cdef Run run = Run.__new__(Run)
     cdef TensorBase t
-    cdef bint old
+    cdef bint old, kept
     check_arguments(tensors, grads, inputs)
     old = swap_grad_enabled(create_graph)
+    kept = pydl_swap_kept(retain_graph)
     n_runs += 1
     run.id = n_runs
     run.leaves = []
@@ -426,6 +436,12 @@ def backward(tuple tensors not None, tuple grads not None, bint retain_graph, bi
             t.pending = None
             t.run = 0
         swap_grad_enabled(old)
+        pydl_swap_kept(kept)
+
+
+def graph_is_kept() -> bool:
+    """Whether the backward that is running on this thread keeps what its nodes saved; else a node may overwrite it."""
+    return pydl_get_kept()
 
 
 def capture_key(TensorBase x not None):

@@ -318,7 +318,7 @@ cdef TensorBase initial_gradient(Call c, int threads):
     s.dh0 = cnp.PyArray_BYTES(dh0.a)
     if s.n_gates == 3:
         memcpy(s.dh0, s.carry, s.batch * s.hidden * s.size)
-    run(c, INITIAL, 0, s.n_steps, threads, c.row_ns * s.batch / s.n_rows)
+    run(c, INITIAL, 0, s.n_steps, threads, c.row_ns * s.batch / max(s.n_rows, <ptrdiff_t>1))
     return dh0
 
 

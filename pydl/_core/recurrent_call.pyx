@@ -84,8 +84,8 @@ cdef int read_sizes(Call c, tuple sizes, ptrdiff_t n_rows) except -1:
     out = <ptrdiff_t*>c.room((2 * n + 1) * sizeof(ptrdiff_t))
     for t in range(n):
         size = sizes[t]
-        if size < 1 or (t and size > last):
-            raise ShapeError(f"{c.name}: sizes must be positive and not increase, but sizes[{t}] is {size}" + (f" after {last}" if t else ""))
+        if size < 0 or (t and (size > last or (size == 0 and last > 0))):    # a batch may be empty, not its later steps
+            raise ShapeError(f"{c.name}: sizes must be positive and must not increase, but sizes[{t}] is {size}" + (f" after {last}" if t else ""))
         if size > n_rows - total:
             raise ShapeError(f"{c.name}: sizes sum to more than the {n_rows} rows of x (at step {t})")
         out[t], out[n + t] = size, total
@@ -177,7 +177,7 @@ cdef ptrdiff_t end_row(Call c, ptrdiff_t i0, ptrdiff_t i1) noexcept:
 
 cdef int team_of(Call c, double row_ns) noexcept:
     """Threads that pay for a step of average size; they share its blocks of units."""
-    cdef double step_ns = row_ns * c.s.n_rows / c.s.n_steps
+    cdef double step_ns = row_ns * c.s.n_rows / c.s.n_steps      # on average
     cdef ptrdiff_t blocks = (c.s.hidden + c.s.t.gemm_nr - 1) // c.s.t.gemm_nr
     cdef int threads = threads_for(row_ns * c.s.n_rows)
     return <int>max(1.0, min(min(<double>threads, <double>blocks), step_ns / STEP_NS))

@@ -14,7 +14,7 @@ from pydl.nn.modules.linear import new_parameter
 from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.nn.utils._packing import cat
-from pydl.ops._unrolled import gru_unrolled, lstm_unrolled, rnn_unrolled
+from pydl.ops.recurrent import gru_sequence, lstm_sequence, rnn_sequence
 from pydl.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
@@ -150,7 +150,7 @@ class RNNBase(Module):
         layout = layout_of(input, lengths, self.batch_first, name)
         options.check_input(input, self.input_size, getattr(self, self._all_weights[0][0]), name)
         initial = self._initial(hx, layout, input, name)
-        y, last, gates = self._layers(layout.rows(), layout.sizes, initial)
+        y, last, gates = self._layers(layout.rows(), layout.sizes, initial, return_gates)
         states = tuple(layout.last_states(s) for s in last)
         output, hidden = layout.restore(y), states if len(states) == 2 else states[0]
         return (output, hidden, self._named(gates, layout)) if return_gates else (output, hidden)
@@ -169,7 +169,9 @@ class RNNBase(Module):
             options.check_state(h, layout.state_shape(n, width), input, name, f"hx[{i}]" if name == "LSTM" else "hx")
         return [layout.first_states(h) for h in given]
 
-    def _layers(self, x: Tensor, sizes: tuple[int, ...], initial: States) -> tuple[Tensor, States, list[Any]]:
+    def _layers(
+        self, x: Tensor, sizes: tuple[int, ...], initial: States, return_gates: bool
+    ) -> tuple[Tensor, States, list[Any]]:
         """(rows that the last layer gives, last states by kind, gates by layer and direction)."""
         n_directions = 2 if self.bidirectional else 1
         last: States = [[] for _ in initial]
@@ -179,7 +181,7 @@ class RNNBase(Module):
                 x = F.dropout(x, self.dropout, True)
             outputs = []
             for i in range(first, first + n_directions):
-                y, states, g = self._sequence(x, sizes, [s[i] for s in initial], self._weights(i), i > first)
+                y, states, g = self._sequence(x, sizes, [s[i] for s in initial], i, i > first, return_gates)
                 outputs.append(y)
                 gates.append(g)
                 for kind, state in zip(last, states, strict=True):
@@ -195,18 +197,24 @@ class RNNBase(Module):
         return [*found, *[None] * (4 - len(found)), projection]
 
     def _sequence(
-        self, x: Tensor, sizes: tuple[int, ...], states: list[Tensor], weights: list[Any], reverse: bool
+        self, x: Tensor, sizes: tuple[int, ...], states: list[Tensor], i: int, reverse: bool, return_gates: bool
     ) -> tuple[Tensor, tuple[Tensor, ...], Any]:
-        """(outputs, last states, gates) of one layer in one direction."""
-        w_ih, w_hh, b_ih, b_hh, w_hr = weights
+        """(outputs, last states, gates or None) of one layer in one direction."""
+        *weights, w_hr = self._weights(i)
         if self.mode == "LSTM":
-            y, h, c, gates = lstm_unrolled(x, sizes, states[0], states[1], w_ih, w_hh, b_ih, b_hh, w_hr, reverse)
+            h0, c0 = states
+            y, h, c, gates = lstm_sequence(
+                x, sizes, h0, c0, *weights, w_hr, reverse, self.checkpoint, return_gates=return_gates
+            )
             return y, (h, c), gates
         if self.mode == "GRU":
-            y, h, gates = gru_unrolled(x, sizes, states[0], w_ih, w_hh, b_ih, b_hh, self.reset_after, reverse)
+            y, h, gates = gru_sequence(
+                x, sizes, states[0], *weights, self.reset_after, reverse, self.checkpoint, return_gates=return_gates
+            )
             return y, (h,), gates
-        nonlinearity = "relu" if self.mode == "RNN_RELU" else "tanh"
-        y, h = rnn_unrolled(x, sizes, states[0], w_ih, w_hh, b_ih, b_hh, nonlinearity, reverse)
+        y, h = rnn_sequence(
+            x, sizes, states[0], *weights, "relu" if self.mode == "RNN_RELU" else "tanh", reverse, self.checkpoint
+        )
         return y, (h,), None
 
     def _named(self, gates: list[Tensor], layout: Layout) -> dict[str, dict[str, Any]]:
