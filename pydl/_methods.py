@@ -75,15 +75,14 @@ class Operations:
     abs_, absolute_, neg_, negative_ = ops.abs_, ops.abs_, ops.neg_, ops.neg_
     square_, reciprocal_, sqrt_, exp_, log_ = ops.square_, ops.reciprocal_, ops.sqrt_, ops.exp_, ops.log_
     tanh_, sigmoid_, relu_ = ops.tanh_, ops.sigmoid_, ops.relu_
-    erf_, erfc_ = ops.erf_, ops.erfc_
+    erf_, erfc_, expm1_, log1p_ = ops.erf_, ops.erfc_, ops.expm1_, ops.log1p_
     add_, sub_, subtract_, mul_, multiply_ = ops.add_, ops.sub_, ops.sub_, ops.mul_, ops.mul_
     div_, divide_, true_divide_, pow_, copy_ = ops.div_, ops.div_, ops.div_, ops.pow_, ops.copy_
     index_put_, index_add_, masked_fill_ = ops.index_put_, ops.index_add_, ops.masked_fill_
     scatter_, scatter_add_ = ops.scatter_, ops.scatter_add_
     rsqrt_ = copying_form("rsqrt", ops.rsqrt)
     exp2_ = copying_form("exp2", ops.exp2)
-    expm1_ = copying_form("expm1", ops.expm1)
-    log1p_, log2_ = copying_form("log1p", ops.log1p), copying_form("log2", ops.log2)
+    log2_ = copying_form("log2", ops.log2)
     log10_, sin_, cos_ = copying_form("log10", ops.log10), copying_form("sin", ops.sin), copying_form("cos", ops.cos)
     tan_, sinh_, cosh_ = copying_form("tan", ops.tan), copying_form("sinh", ops.sinh), copying_form("cosh", ops.cosh)
     sign_, floor_ = copying_form("sign", ops.sign), copying_form("floor", ops.floor)

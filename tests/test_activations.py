@@ -301,3 +301,19 @@ def test_gumbel_softmax(hard: bool) -> None:
         F.gumbel_softmax(pydl.tensor([1, 2]))
     with pytest.warns(UserWarning, match="eps"):
         F.gumbel_softmax(logits, eps=1e-3)
+
+
+def test_relatives_of_exp_and_log_are_compiled() -> None:
+    from pydl._core.dispatch import registry
+
+    x = np.array([-1.0, -0.5, -0.0, 1e-300, 1e-10, 0.7, 30.0])
+    for name, exact in (("expm1", np.expm1), ("log1p", np.log1p)):
+        assert not getattr(registry[name], "numpy_backed", False)
+        with np.errstate(all="ignore"):
+            wanted = exact(x.astype(np.longdouble)).astype(np.float64)
+        y = getattr(pydl, name)(pydl.from_numpy(x))
+        np.testing.assert_array_max_ulp(y.numpy(), wanted, 2)
+        assert np.signbit(y.numpy()[2])
+        in_place = pydl.from_numpy(x.copy())
+        assert getattr(in_place, name + "_")() is in_place and in_place.numpy().tobytes() == y.numpy().tobytes()
+        assert getattr(pydl, name)(pydl.tensor([1, 2])).dtype is pydl.float32

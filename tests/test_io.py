@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections import OrderedDict, namedtuple
+from collections import Counter, OrderedDict, namedtuple
 
 import numpy as np
 import pytest
@@ -178,6 +178,7 @@ def equal(a, b):
         None, True, False, 0, -(2**70), 10**3000, "", "\ud800 ü \0", 0.1, -0.0, 5e-324, float("inf"), -float("inf"),
         float("nan"), [], (), {}, OrderedDict(), [[], ((),), {}], {"b": 1, "a": 2}, {0: "int", "0": "str", -1: None},
         OrderedDict([(2, [1.5, True, 1]), ("x", (None,))]), {"tensor": "a", "dict": [["x", 1]]}, {"float": "nan"},
+        Counter([2, 2, 5]), Counter(), {"Counter": [["x", 1]]},
     ],
     ids=lambda obj: ascii(obj)[:30],
 )  # fmt: skip

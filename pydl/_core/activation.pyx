@@ -94,8 +94,9 @@ cdef object activate(str name, int code, object input, double a, double b, doubl
 
 
 cdef bint from_result(int code, double a) noexcept:
-    """Whether the result tells the derivative as the input does: then a change in place keeps no copy."""
-    return code == PYDL_A_hardtanh or (code == PYDL_A_leaky_relu and a >= 0)
+    """Whether a change in place keeps the result, which tells the derivative as the input does, in place of a copy of the input. As in
+    PyTorch: of leaky_relu, so that a second change in place raises; hardtanh, whose result would do too, may be followed by one."""
+    return code == PYDL_A_leaky_relu and a >= 0
 
 
 cdef object activate_other(str name, int code, TensorBase x, double a, double b, double c, bint inplace):
@@ -572,3 +573,39 @@ def erfc_(input):
     """erfc in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.erfc_."""
     return activate("erfc", PYDL_A_erfc, input, 0, 0, 0, True)
+
+
+def expm1(input):
+    """y = eˣ − 1, exact for small x. Shapes: any; integers are computed in the default type. Gradient: dy · eˣ.
+    Source: torch.expm1.
+
+    Example:
+        >>> import pydl
+        >>> pydl.expm1(pydl.tensor([0., 1e-10])) * 1e10
+        tensor([0., 1.])
+    """
+    return activate("expm1", PYDL_A_expm1, input, 0, 0, 0, False)
+
+
+def expm1_(input):
+    """expm1 in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.expm1_."""
+    return activate("expm1", PYDL_A_expm1, input, 0, 0, 0, True)
+
+
+def log1p(input):
+    """y = log(1 + x), exact for small x; −∞ at −1, NaN below. Shapes: any; integers are computed in the default type.
+    Gradient: dy / (1 + x). Source: torch.log1p.
+
+    Example:
+        >>> import pydl
+        >>> pydl.log1p(pydl.tensor([0., 1e-10])) * 1e10
+        tensor([0., 1.])
+    """
+    return activate("log1p", PYDL_A_log1p, input, 0, 0, 0, False)
+
+
+def log1p_(input):
+    """log1p in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
+    Source: torch.Tensor.log1p_."""
+    return activate("log1p", PYDL_A_log1p, input, 0, 0, 0, True)

@@ -17,7 +17,7 @@ from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, tabl
 from pydl._core.loops cimport PICOSECONDS_PLAIN, apply_parameters
 from pydl._core.tape cimport (
     Node, TensorBase, attach, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float, new, new_like,
-    requires_grad,
+    raise_released, requires_grad,
 )
 
 cnp.import_array()
@@ -146,10 +146,12 @@ cdef class MaskNode(Node):
 
     cdef object call(self, TensorBase dy):
         cdef double p[3]
-        cdef TensorBase dx = new_like(dy)
+        cdef TensorBase dx = new_like(dy), mask = self.mask     # kept: without the interpreter lock another thread may release the node
         p[0], p[1], p[2] = self.scale, 0, 0
-        masked(dy, self.mask, p, False, dx)
-        record(dx, dy, self.mask, self.scale, False)
+        if mask is None:
+            raise_released(self)
+        masked(dy, mask, p, False, dx)
+        record(dx, dy, mask, self.scale, False)
         return dx
 
     cdef int release(self) except -1:

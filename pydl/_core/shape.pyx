@@ -439,11 +439,11 @@ cdef object getitem(TensorBase x, object index):
 
 cdef int setitem(TensorBase x, object index, object value) except -1:
     cdef TensorBase part
-    check_inplace(x, "setitem")
     if not is_basic(index):
         set_advanced(x, index, value)
         return 0
     part = index_basic(x, index)
+    check_inplace(part, "setitem")             # not x: the part of an expanded tensor may be one place
     if isinstance(value, TensorBase):
         copy_(part, drop_leading_ones(<TensorBase>value, cnp.PyArray_NDIM(part.a)))
     elif isinstance(value, (int, float, np.generic)):

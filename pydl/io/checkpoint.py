@@ -3,9 +3,9 @@
 
 The tensors are the file's tensors, named by their place ("model.0.weight"); what is around them is JSON in the metadata
 (key `pydl.structure`). In it a list is a list, None, True, 3, 2.5 and "text" are themselves, and everything else is an
-object with one key that says what it is: {"dict": [[key, value], ...]}, {"OrderedDict": [...]}, {"tuple": [...]},
-{"float": "nan"}, {"tensor": "name"}, {"leaf": "name"} (requires a gradient), {"parameter": "name"}, {"frozen": "name"}
-(a parameter that requires no gradient).
+object with one key that says what it is: {"dict": [[key, value], ...]}, {"OrderedDict": [...]}, {"Counter": [...]},
+{"tuple": [...]}, {"float": "nan"}, {"tensor": "name"}, {"leaf": "name"} (requires a gradient), {"parameter": "name"},
+{"frozen": "name"} (a parameter that requires no gradient).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
@@ -26,6 +26,7 @@ from pydl.tensor import Tensor
 __all__ = ["load", "save"]
 
 STRUCTURE = "pydl.structure"
+DICTS: dict[str, type[dict[Any, Any]]] = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
 MAX_DEPTH = 100
 MAX_DIGITS = 4000  # Python refuses to parse longer integers
 
@@ -39,9 +40,10 @@ def save(
 ) -> None:
     """Write `obj` to a path or a binary file object, in the safetensors format whatever the name ends in.
 
-    `obj` is made of tensors, dict (with str and int keys, in their order), OrderedDict, list, tuple, None, bool, int,
-    float, str. A tensor that occurs twice (the same object, or the same memory seen with the same shape) is saved once
-    and is one tensor after `load`. A dict of tensors is readable by every other safetensors reader, under its names.
+    `obj` is made of tensors, dict (with str and int keys, in their order), OrderedDict, Counter, list, tuple, None,
+    bool, int, float, str. A tensor that occurs twice (the same object, or the same memory seen with the same shape) is
+    saved once and is one tensor after `load`. A dict of tensors is readable by every other safetensors reader, under
+    its names.
     A path is replaced only by a whole file: a killed process or a full disk leaves the old one.
 
     Gradient: not saved; that a tensor requires one, or is a Parameter, is.
@@ -132,7 +134,7 @@ class _Encoder:
             return obj if math.isfinite(obj) else {"float": str(obj)}
         if isinstance(obj, Tensor):
             return self._tensor(obj, path)
-        if type(obj) not in (dict, OrderedDict, list, tuple):
+        if type(obj) not in (*DICTS.values(), list, tuple):
             raise TypeError(f"save: {place} is a {_kind(obj)}")
         if id(obj) in self._open:
             raise ValueError(f"save: {place} contains itself")
@@ -225,8 +227,8 @@ class _Decoder:
             return float(content)
         if kind == "tuple" and type(content) is list:
             return tuple(self.decode(item, depth + 1) for item in content)
-        if kind in ("dict", "OrderedDict") and type(content) is list:
-            return self._dict(dict if kind == "dict" else OrderedDict, content, depth)
+        if kind in DICTS and type(content) is list:
+            return self._dict(DICTS[kind], content, depth)
         raise SafetensorError(f"{STRUCTURE}: {ascii(kind)[:40]} with {ascii(content)[:40]} means nothing here")
 
     def _dict(self, kind: type[dict[Any, Any]], pairs: list[Any], depth: int) -> dict[Any, Any]:

@@ -14,7 +14,7 @@ from pydl._core import activation
 from pydl._core import functions as _f
 from pydl.ops._declare import native
 
-_WITH_INPLACE_FORM = ("leaky_relu", "elu", "selu", "celu", "hardtanh", "threshold", "erf", "erfc")
+_WITH_INPLACE_FORM = ("leaky_relu", "elu", "selu", "celu", "hardtanh", "threshold", "erf", "erfc", "expm1", "log1p")
 _OTHERS = (
     "relu6", "hardsigmoid", "hardswish", "silu", "mish", "hardshrink", "softshrink", "tanhshrink", "softsign",
     "softplus", "logsigmoid", "gelu",
@@ -84,6 +84,14 @@ def _erfc(x: Any, *_: float) -> Any:
     return _f.exp(-(x * x)) * -_ERF
 
 
+def _expm1(x: Any, *_: float) -> Any:
+    return _f.exp(x)
+
+
+def _log1p(x: Any, *_: float) -> Any:
+    return _f.reciprocal(1 + x)
+
+
 activation.set_slopes(
     {
         "elu": _elu,
@@ -98,5 +106,7 @@ activation.set_slopes(
         "tanhshrink": _tanhshrink,
         "erf": _erf,
         "erfc": _erfc,
+        "expm1": _expm1,
+        "log1p": _log1p,
     }
 )

@@ -7,6 +7,8 @@ from pydl._core.activation import erf as erf
 from pydl._core.activation import erf_ as erf_
 from pydl._core.activation import erfc as erfc
 from pydl._core.activation import erfc_ as erfc_
+from pydl._core.activation import expm1 as expm1
+from pydl._core.activation import expm1_ as expm1_
 from pydl._core.activation import gelu as gelu
 from pydl._core.activation import hardshrink as hardshrink
 from pydl._core.activation import hardsigmoid as hardsigmoid
@@ -15,6 +17,8 @@ from pydl._core.activation import hardtanh as hardtanh
 from pydl._core.activation import hardtanh_ as hardtanh_
 from pydl._core.activation import leaky_relu as leaky_relu
 from pydl._core.activation import leaky_relu_ as leaky_relu_
+from pydl._core.activation import log1p as log1p
+from pydl._core.activation import log1p_ as log1p_
 from pydl._core.activation import logsigmoid as logsigmoid
 from pydl._core.activation import mish as mish
 from pydl._core.activation import relu6 as relu6

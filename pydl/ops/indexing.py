@@ -306,11 +306,32 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     return view if all(i is None for i in where) else index(view, where)
 
 
+def _repeats(a: Array) -> bool:
+    """Whether several elements are one place in memory: an expanded tensor."""
+    return a.size > 0 and any(stride == 0 and n > 1 for stride, n in zip(a.strides, a.shape, strict=True))
+
+
+def _put_expanded(x: Tensor, where: Index, value: Tensor) -> None:
+    """Writes into an expanded tensor, as PyTorch does with a warning; recorded, it raises: there is no gradient."""
+    if not x.array.flags.writeable or (is_grad_enabled() and (x.requires_grad or value.requires_grad)):
+        x._check_inplace("setitem")
+    target, _, values, _ = index_put.check(x, where, value)
+    warnings.warn(
+        f"setitem: several elements of the expanded tensor {tuple(x.shape)} are one place in memory: the last value "
+        "written stays; clone() it first",
+        UserWarning,
+        stacklevel=3,
+    )
+    _put(target.array, where, values, False)
+    x._bump_version()
+
+
 def setitem(x: Tensor, key: Any, value: Any) -> None:
     """x[key] = value for a key that holds tensors, arrays, lists or bools; a number is converted to the type of x."""
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float)) and not _repeats(x.array):
         k = _simple(x, key)
         if k is not None and k.dtype == np.bool_:
+            x._check_inplace("setitem")
             x.array[k] = value
             x._bump_version()
             return
@@ -322,4 +343,9 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
         value = wrap(np.array(value, x.array.dtype))
     elif not isinstance(value, Tensor):
         raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {x.dtype}")
-    index_put_(_basic_view(x, basic), where, value)
+    view = _basic_view(x, basic)
+    if _repeats(view.array):
+        _put_expanded(view, where, value)
+    else:
+        view._check_inplace("setitem")
+        index_put_(view, where, value)

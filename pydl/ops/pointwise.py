@@ -15,8 +15,8 @@ from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite, op
 
 __all__ = [
-    "ceil", "cos", "cosh", "exp2", "expm1", "floor", "frac", "log10", "log1p", "log2", "round", "rsqrt", "sign", "sin",
-    "sinh", "tan", "trunc",
+    "ceil", "cos", "cosh", "exp2", "floor", "frac", "log10", "log2", "round", "rsqrt", "sign", "sin", "sinh", "tan",
+    "trunc",
 ]  # fmt: skip
 
 
@@ -256,49 +256,6 @@ class cosh:
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return dy * sinh(ctx.saved[0])
-
-
-@op(numpy_backed=True, inplace=True)
-class log1p:
-    """y = log(1 + x), exact for small x; NaN below −1. Gradient: dx = dy / (1 + x). Source: torch.log1p.
-
-    Example:
-        >>> import pydl
-        >>> pydl.log1p(pydl.tensor([1e-10])).item() > 0
-        True
-    """
-
-    def check(input: Tensor) -> tuple[Any, ...]:
-        return _checked(input, "log1p")
-
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return _smooth(ctx, x, np.log1p)
-
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
-        return dy / (1 + ctx.saved[0])
-
-
-@op(numpy_backed=True, inplace=True)
-class expm1:
-    """y = eˣ − 1, exact for small x. Gradient: dx = dy · (y + 1). Source: torch.expm1.
-
-    Example:
-        >>> import pydl
-        >>> pydl.expm1(pydl.tensor([0.0]))
-        tensor([0.])
-    """
-
-    def check(input: Tensor) -> tuple[Any, ...]:
-        return _checked(input, "expm1")
-
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        with np.errstate(all="ignore"):
-            y = dense(np.expm1(as_float(x)))
-        ctx.save(y)
-        return y
-
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
-        return dy * (ctx.saved[0] + 1)
 
 
 @op(numpy_backed=True, inplace=True)
