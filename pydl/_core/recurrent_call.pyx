@@ -66,12 +66,16 @@ cdef tuple shape(TensorBase x):
     return (<object>x.a).shape
 
 
+cdef str type_name(Call c):
+    return "float32" if c.typenum == cnp.NPY_FLOAT else "float64"
+
+
 cdef int matrix(Call c, str what, TensorBase x, ptrdiff_t rows, ptrdiff_t columns, str why) except -1:
     """x must be rows × columns and of the type of the call."""
     if cnp.PyArray_NDIM(x.a) != 2 or cnp.PyArray_DIMS(x.a)[0] != rows or cnp.PyArray_DIMS(x.a)[1] != columns:
         raise ShapeError(f"{c.name}: {what} has shape {shape(x)} but must be ({rows}, {columns}): {why}")
     if cnp.PyArray_TYPE(x.a) != c.typenum:
-        raise ValueError(f"{c.name}: {what} is {x.dtype}, x is of another type; all must have one")
+        raise RuntimeError(f"{c.name}: {what} is {x.dtype} but x is {type_name(c)}; all must have one type")
     return 0
 
 
@@ -136,7 +140,7 @@ cdef Call start(str name, str cell, TensorBase x, tuple sizes, TensorBase h0, Te
         if b is not None and shape(b) != (rows,):
             raise ShapeError(f"{name}: {what} has shape {shape(b)} but w_ih {shape(w_ih)} needs ({rows},)")
         if b is not None and cnp.PyArray_TYPE((<TensorBase>b).a) != c.typenum:
-            raise ValueError(f"{name}: {what} is {b.dtype}, x is of another type; all must have one")
+            raise RuntimeError(f"{name}: {what} is {b.dtype} but x is {type_name(c)}; all must have one type")
     s.t = table(is_f64(x))
     s.k = <const pydl_recurrent*>s.t.recurrent
     s.size, s.reverse = cnp.PyArray_ITEMSIZE(x.a), reverse

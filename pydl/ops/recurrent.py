@@ -96,7 +96,7 @@ class rnn_sequence:
     h0 and h_n (B, H) with B = sizes[0]; w_ih (H, I), w_hh (H, H), b_ih and b_hh (H) or None; y (N, H), the states of all
     steps; h_n each sequence's state after its last step (reverse: after its first).
     Gradient: through time, to every tensor argument; of higher order through the steps one by one. Errors: ShapeError
-    naming the sizes or shapes that do not fit; ValueError for another nonlinearity or mixed types.
+    naming the sizes or shapes that do not fit; ValueError for another nonlinearity, RuntimeError for mixed types.
     Cost: keeps nothing for the backward pass but its arguments and y: `checkpoint` has no effect.
     Source: Elman 1990; the compiled form of torch.nn.RNN's layers.
 
@@ -154,7 +154,7 @@ class lstm_sequence:
     (4H) or None, w_hr (P, H) or None; y (N, P); h_n and c_n each sequence's state after its last step (reverse: after
     its first). gates (N, 4H), without gradient, if `return_gates`, else None.
     Gradient: through time, to every tensor argument; of higher order through the steps one by one. Errors: ShapeError
-    naming the sizes or shapes that do not fit; ValueError for mixed types.
+    naming the sizes or shapes that do not fit; RuntimeError for mixed types.
     Cost: keeps 6 H elements a row (4 gates, c, tanh c; 7 H with projection) besides its arguments and y; they take the
     gradients in a backward pass that frees the graph. checkpoint: none of them, the backward pass computes them again.
     Source: Hochreiter and Schmidhuber 1997; the compiled form of torch.nn.LSTM's layers.
@@ -217,7 +217,7 @@ class gru_sequence:
     sequence's state after its last step (reverse: after its first). gates (N, 3H), without gradient, if `return_gates`,
     else None.
     Gradient: through time, to every tensor argument; of higher order through the steps one by one. Errors: ShapeError
-    naming the sizes or shapes that do not fit; ValueError for mixed types.
+    naming the sizes or shapes that do not fit; RuntimeError for mixed types.
     Cost: keeps 4 H elements a row (3 gates; W_hn h + b_hn, or r ⊙ h) besides its arguments and y; they take the
     gradients in a backward pass that frees the graph. checkpoint: none of them, the backward pass computes them again.
     Source: Cho et al. 2014; the compiled form of torch.nn.GRU's layers. reset_after=False is an addition.

@@ -20,6 +20,7 @@ from tests.cases import (
     norms,
     pointwise,
     pooling,
+    recurrent,
     recurrent_cells,
     reductions,
     shape,
@@ -28,6 +29,6 @@ from tests.harness import Case
 
 FAMILIES = (
     elementwise, reductions, linalg, losses, shape, pointwise, arranging, composed, combining, convolution, pooling,
-    images, embedding, activations, norms, attention, ctc, recurrent_cells,
+    images, embedding, activations, norms, attention, ctc, recurrent_cells, recurrent,
 )  # fmt: skip
 CASES: dict[str, Case] = {name: case for family in FAMILIES for name, case in family.CASES.items()}
