@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
     )
     p.add_argument("--checkpoint-steps", type=whole(1, MANY), metavar="N", help="and after every N steps")
     p.add_argument("--resume", metavar="FILE", help="go on from a checkpoint, and keep the state there")
-    p.add_argument("--data", dest="folder", metavar="DIR", help="folder with the files of the data")
+    p.add_argument("--data", dest="folder", metavar="DIR", help="folder with the files of the data, or the file")
     p.add_argument("--time-limit", type=positive, metavar="MIN", help="stop training after so many minutes")
     p.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads to use (default: all)")
     p.add_argument("--out", metavar="DIR", help="folder for the picture and the weights (default: pydl-digits, …)")

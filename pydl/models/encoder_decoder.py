@@ -11,6 +11,7 @@ import pydl
 from pydl import nn
 from pydl._core.errors import ShapeError
 from pydl._generator import Generator
+from pydl.models._states import turned
 from pydl.tensor import Tensor
 from pydl.text import Hypothesis, beam_search, greedy_search
 
@@ -253,17 +254,17 @@ class EncoderDecoder(nn.Module):
     def start(self, source: Tensor, lengths: Any = None) -> dict[str, Any]:
         """The state before the first step of `step`, for the searches of `pydl.text`: a dict of tensors (N, …)."""
         memory, states, mask = self._encoded(source, lengths)
-        state: dict[str, Any] = {"states": _turned(states)}
+        state: dict[str, Any] = {"states": turned(states)}
         if self.decoder.attention is not None:
             state |= {"memory": memory, "mask": mask, "projected": self.decoder.attention.project_keys(memory)}
         return state
 
     def step(self, tokens: Tensor, state: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
         """The scores (N, V) of the tokens that may follow `tokens` (N), and the new state."""
-        states = _turned(state["states"])
+        states = turned(state["states"])
         memory, mask, projected = (state.get(name) for name in ("memory", "mask", "projected"))
         scores, states, _ = self.decoder(tokens.unsqueeze(1), states, memory, mask, projected=projected)
-        return scores.squeeze(1), {**state, "states": _turned(states)}
+        return scores.squeeze(1), {**state, "states": turned(states)}
 
     @pydl.no_grad()
     def greedy(
@@ -292,10 +293,3 @@ class EncoderDecoder(nn.Module):
             self.step, start, self.start(source, lengths), end=end, max_length=max_length, beam_size=beam_size,
             length_penalty=length_penalty, n_best=n_best,
         )  # fmt: skip
-
-
-def _turned(states: Any) -> Any:
-    """(num_layers, N, H) as (N, num_layers, H) and back: the searches choose rows along dimension 0."""
-    if isinstance(states, tuple):
-        return tuple(s.transpose(0, 1) for s in states)
-    return states.transpose(0, 1)

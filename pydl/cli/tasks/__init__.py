@@ -16,6 +16,8 @@ TASKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "digits": ("images", "Digits", ("cnn", "mlp", "rnn", "lstm", "gru")),
     "fashion": ("images", "Fashion", ("lenet", "mlp")),
     "mnist": ("images", "Mnist", ("lenet", "mlp")),
+    "chars": ("chars", "Chars", ("lstm", "gru")),
+    "phonemes": ("phonemes", "Phonemes", ("attention", "plain")),
 }
 MODELS = sorted({model for _, _, models in TASKS.values() for model in models})
 
