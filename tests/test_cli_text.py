@@ -119,6 +119,8 @@ def test_a_resumed_run_ends_with_the_same_bits(data, tmp_path, small, monkeypatc
     """The states that carry on through the text, and the order of the batches, are kept."""
     from pydl.cli import training
 
+    for kind in (chars.Chars, phonemes.Phonemes):  # drawing takes most of the time
+        monkeypatch.setattr(kind, "draw", lambda *arguments: None)
     file = tmp_path / ("t.txt" if data == "chars" else "cmudict.dict")
     file.write_text(rhymes() if data == "chars" else dictionary())
     options = ("--epochs", 2, "--batch", 8, "--threads", 1)
