@@ -9,10 +9,29 @@ from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import float_arg, tensor_arg
 from pydl.ops._declare import composite
-from pydl.ops._unrolled import gru_step, lstm_step, rnn_step
+from pydl.ops._unrolled import rnn_step
 from pydl.ops.native import linear
+from pydl.ops.recurrent import gru_sequence, lstm_sequence
 
 __all__ = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
+
+_gru: Any = gru_sequence
+_lstm: Any = lstm_sequence
+
+
+def rnn_rows(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, nonlinearity: str) -> Any:
+    """h' of one step. Two products and a function of their sum: less work than the start of a sequence of one step."""
+    return rnn_step(linear(x, w_ih, b_ih), h, w_hh, b_hh, nonlinearity)
+
+
+def lstm_rows(x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
+    """(h', c') of one step, as a sequence of one step."""
+    return _lstm(x, (x.shape[0],), h, c, w_ih, w_hh, b_ih, b_hh)[1:3]
+
+
+def gru_rows(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
+    """h' of one step, as a sequence of one step."""
+    return _gru(x, (x.shape[0],), h, w_ih, w_hh, b_ih, b_hh)[1]
 
 
 def _check(op: str, n_gates: int, input: Any, states: dict[str, Any], weights: dict[str, Any]) -> None:
@@ -30,7 +49,7 @@ def _check(op: str, n_gates: int, input: Any, states: dict[str, Any], weights: d
     if w_hh.ndim != 2 or w_hh.shape[0] != n_gates * w_hh.shape[1]:
         raise ShapeError(f"{op}: w_hh {tuple(w_hh.shape)} must have {n_gates} times as many rows as columns")
     n_rows, size = w_hh.shape
-    expected = {name: (input.shape[0], size) for name in states}
+    expected: dict[str, tuple[int, ...]] = {name: (input.shape[0], size) for name in states}
     expected |= {"w_ih": (n_rows, input.shape[1]), "w_hh": (n_rows, size), "b_ih": (n_rows,), "b_hh": (n_rows,)}
     for name, tensor in (*states.items(), *weights.items()):
         if tensor is not None and tuple(tensor.shape) != expected[name]:
@@ -42,7 +61,7 @@ def _check(op: str, n_gates: int, input: Any, states: dict[str, Any], weights: d
 
 def _rnn_cell(op: str, input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
     _check(op, 1, input, {"hx": hx}, {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh})
-    return rnn_step(linear(input, w_ih, b_ih), hx, w_hh, b_hh, op.split("_")[1])
+    return rnn_rows(input, hx, w_ih, w_hh, b_ih, b_hh, op.split("_")[1])
 
 
 @composite
@@ -99,7 +118,7 @@ def lstm_cell(
         raise TypeError(f"lstm_cell: hx must be a pair of Tensors (h, c), not {type(hx).__name__}")
     states = {"hx[0]": hx[0], "hx[1]": hx[1]}
     _check("lstm_cell", 4, input, states, {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh})
-    return lstm_step(linear(input, w_ih, b_ih), hx[0], hx[1], w_hh, b_hh)[:2]
+    return lstm_rows(input, hx[0], hx[1], w_ih, w_hh, b_ih, b_hh)
 
 
 @composite
@@ -118,4 +137,4 @@ def gru_cell(
         tensor([[0.5000]])
     """
     _check("gru_cell", 3, input, {"hx": hx}, {"w_ih": w_ih, "w_hh": w_hh, "b_ih": b_ih, "b_hh": b_hh})
-    return gru_step(linear(input, w_ih, b_ih), hx, w_hh, b_hh)[0]
+    return gru_rows(input, hx, w_ih, w_hh, b_ih, b_hh)

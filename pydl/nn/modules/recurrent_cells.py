@@ -11,7 +11,7 @@ from pydl.nn.modules import _recurrent_options as options
 from pydl.nn.modules.linear import new_parameter
 from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
-from pydl.ops._unrolled import gru_unrolled, lstm_unrolled, rnn_unrolled
+from pydl.ops.recurrent_cells import gru_rows, lstm_rows, rnn_rows
 from pydl.tensor import Tensor
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
@@ -124,9 +124,7 @@ class RNNCell(RNNCellBase):
         x, h = self._rows(input, hx)
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"RNNCell: Unknown nonlinearity: {self.nonlinearity}")
-        _, y = rnn_unrolled(
-            x, (x.shape[0],), h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.nonlinearity
-        )
+        y = rnn_rows(x, h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.nonlinearity)
         made: Tensor = y if input.ndim == 2 else y.squeeze(0)
         return made
 
@@ -155,7 +153,7 @@ class LSTMCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         x, h, c = self._rows(input, hx, 2)
-        _, h, c, _ = lstm_unrolled(x, (x.shape[0],), h, c, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        h, c = lstm_rows(x, h, c, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (h, c) if input.ndim == 2 else (h.squeeze(0), c.squeeze(0))
 
 
@@ -180,6 +178,6 @@ class GRUCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         x, h = self._rows(input, hx)
-        _, y, _ = gru_unrolled(x, (x.shape[0],), h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        y = gru_rows(x, h, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         made: Tensor = y if input.ndim == 2 else y.squeeze(0)
         return made
