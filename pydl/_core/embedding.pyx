@@ -13,7 +13,7 @@ from pydl._core.formats cimport contiguous_memory
 from pydl._core.kernels cimport pydl_kernels, table
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.resample cimport Lines, pydl_gather, run_lines, start_lines
-from pydl._core.tape cimport TensorBase, is_float, new
+from pydl._core.tape cimport TensorBase, adopt, is_float, new
 
 from pydl._core.errors import IndexRangeError, ShapeError
 
@@ -54,6 +54,8 @@ def lookup(TensorBase weight not None, TensorBase ids not None) -> TensorBase:
         raise ShapeError(f"embedding: a matrix and at most {MAX_DIMS - 1} dimensions of numbers are needed, not "
                          f"{(<object>weight.a).shape} and {ndim}")
     src, flat = contiguous_memory(weight), numbers(ids, cnp.PyArray_DIMS(weight.a)[0], "embedding")
+    if cnp.PyArray_ITEMSIZE(src.a) < 4:            # tables of bytes and bools, which no kernel moves
+        return adopt(np.take(src.a, flat, axis=0).reshape((<object>ids.a).shape + (cnp.PyArray_DIMS(weight.a)[1],)))
     start_lines(&p, src, "embedding")
     for d in range(ndim):
         shape[d] = cnp.PyArray_DIMS(ids.a)[d]

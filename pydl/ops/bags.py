@@ -11,7 +11,7 @@ from pydl._core import resample as kernels
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
 from pydl.ops._arrays import Array
-from pydl.ops._checks import check_range, index_values, tensor_arg
+from pydl.ops._checks import check_range, float_arg, index_values, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.gathering import gather, index_select
 from pydl.ops.lookups import check_table, embedding, embedding_backward, padding_row, renorm_rows
@@ -165,6 +165,7 @@ def embedding_bag(
         tensor([[2.]])
     """
     rows = check_table(weight, "embedding_bag")
+    float_arg(weight, "embedding_bag", "weight")
     values = index_values(input, "embedding_bag", "input")
     _check_bag(input, mode, per_sample_weights, scale_grad_by_freq, sparse)
     starts = _starts(values, offsets, include_last_offset)

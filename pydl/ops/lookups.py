@@ -40,8 +40,12 @@ def renorm_rows(weight: Tensor, ids: Array, max_norm: float, norm_type: float) -
     table: Any = weight
     rows: Array = np.unique(ids)
     values = table.array[rows]
+    if values.dtype.kind != "f":
+        raise RuntimeError(f"embedding: max_norm needs a table of a floating-point type, not {weight.dtype}")
     if norm_type == np.inf:
         norms = np.abs(values).max(axis=1, initial=0)
+    elif norm_type == 0:
+        norms = np.count_nonzero(values, axis=1).astype(values.dtype)
     else:
         norms = (np.abs(values) ** norm_type).sum(axis=1) ** (1 / norm_type)
     large = norms > max_norm
@@ -56,7 +60,7 @@ class embedding:
     """y[…] = weight[input[…]]: the rows of a table that the numbers name.
 
     max_norm: rows named here whose norm_type-norm is larger are first shrunk to it, in place and unrecorded.
-    Shapes: input (…) int64 or int32, weight (V, E), y (…, E).
+    Shapes: input (…) int64 or int32, weight (V, E) of any type, y (…, E).
     Gradient: dweight[v] = Σ dy over the places with number v, added in their order; divided by how many there are with
     scale_grad_by_freq; exactly 0 in row padding_idx.
     Errors: IndexError naming the number and its place, before anything is written; sparse=True raises

@@ -25,6 +25,10 @@ def _check_all(input: Tensor, target: Tensor, op_name: str, **constants: Tensor 
     tensor_arg(input, op_name, "input")
     tensor_arg(target, op_name, "target")
     shape = input.array.shape
+    if input.array.dtype.kind != "f":
+        raise NotImplementedError(f"{op_name}: not implemented for {input.dtype}")
+    if target.array.dtype.kind != "f":
+        raise RuntimeError(f"{op_name}: Found dtype {target.dtype} but expected {input.dtype} (target)")
     if shape != target.array.shape:
         raise ShapeError(f"{op_name}: Target size {target.array.shape} must be the same as input size {shape}")
     for name, constant in constants.items():
@@ -72,6 +76,8 @@ class binary_cross_entropy:
     ) -> tuple[Any, ...]:
         reduction = reduction_arg(size_average, reduce, reduction, "binary_cross_entropy")
         _check_all(input, target, "binary_cross_entropy", weight=weight)
+        if input.array.dtype != target.array.dtype:
+            raise RuntimeError(f"binary_cross_entropy: Found dtype {target.dtype} but expected {input.dtype} (target)")
         for name, tensor in (("input", input), ("target", target)):
             values = tensor.array
             if values.size and not (values.min() >= 0 and values.max() <= 1):

@@ -110,7 +110,7 @@ def nll_loss(
     _check_classes(input, target, weight, ignore_index, "nll_loss")
     row = _row_weights(target.array, weight, ignore_index, input.array.dtype)
     # where, not a product: an ignored target's loss is 0 even if its log-probability is infinite.
-    losses = (-_picked(input, target, ignore_index) * wrap(row)).masked_fill(wrap(row == 0), 0.0)
+    losses = (-_picked(input, target, ignore_index) * wrap(row)).masked_fill(wrap(target.array == ignore_index), 0.0)
     if reduction != "mean":
         return reduced(losses, reduction)
     return losses.sum() / float(row.sum())
