@@ -68,9 +68,9 @@ _ACTIVATIONS_IN_TORCH = {
 __all__ = sorted({name for module in _MODULES for name in module.__all__} - _NOT_IN_TORCH | _ACTIVATIONS_IN_TORCH)
 
 _OF_NETWORKS = (
-    "activations_gated", "bags", "convolving", "convolving_transposed", "dropping", "folding", "layer_norms", "lookups",
-    "losses_binary", "losses_classes", "losses_ctc", "losses_regression", "norms", "padding", "pooling",
-    "pooling_average", "pooling_inverse", "recurrent", "recurrent_cells", "resampling",
+    "activations_gated", "attention", "bags", "convolving", "convolving_transposed", "dropping", "folding",
+    "layer_norms", "lookups", "losses_binary", "losses_classes", "losses_ctc", "losses_regression", "norms", "padding",
+    "pooling", "pooling_average", "pooling_inverse", "recurrent", "recurrent_cells", "resampling",
 )  # fmt: skip
 
 set_advanced_indexing(getitem, setitem)
