@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Recurrent layers: against the cells step by step, what pydl adds to PyTorch, higher derivatives, memory, copies."""
+"""Recurrent layers: against formulas, cells and the steps written out; what pydl adds to PyTorch; copies, memory."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import math
 import pickle
@@ -15,35 +16,8 @@ import pytest
 import pydl
 from pydl import nn
 from pydl.nn.utils import rnn
-
-Array = np.ndarray[Any, Any]
-T, B, I, H = 7, 3, 4, 5
-KINDS = ("RNN", "LSTM", "GRU")
-SETTINGS: list[tuple[str, dict[str, Any]]] = [
-    ("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("LSTM", {}), ("LSTM", {"proj_size": 2}), ("GRU", {}),
-    ("GRU", {"reset_after": False}),
-]  # fmt: skip
-NAMES = ["tanh", "relu", "LSTM", "LSTM-proj", "GRU", "GRU-before"]
-
-
-def drawn(seed: int, *shape: int) -> Array:
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def make(kind: str, **options: Any) -> Any:
-    pydl.manual_seed(0)
-    return getattr(nn, kind)(I, H, **options).double()
-
-
-def flat(value: Any) -> list[Any]:
-    return [t for v in value for t in flat(v)] if isinstance(value, tuple) else [value]
-
-
-def gradients(value: Any, *leaves: Any) -> list[Array]:
-    """Those of a random sum of all tensors in `value`."""
-    loss = sum((t * pydl.tensor(drawn(4, *t.shape))).sum() for t in flat(value))
-    return [g.numpy().copy() for g in pydl.autograd.grad(loss, leaves)]
-
+from pydl.ops import _unrolled
+from tests.recurrent_runs import CELLS, KINDS, NAMES, SETTINGS, Array, B, H, I, T, drawn, flat, gradients, make
 
 # --- definitions -----------------------------------------------------------------------------------------------------
 
@@ -99,7 +73,30 @@ def test_formulas(kind: str, options: dict[str, Any], bias: bool, bias_mode: str
             np.testing.assert_allclose(value.numpy(), gates[name], rtol=0, atol=1e-14)
 
 
-CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
+@pytest.mark.parametrize("lengths", [None, [7, 2, 5]])
+@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
+def test_compiled_sequences_equal_the_steps_written_out(
+    kind: str, options: dict[str, Any], lengths: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs, states and all gradients within 1e-12 in float64, through two layers in both directions."""
+    layer = make(kind, num_layers=2, bidirectional=True, **options)
+    x = pydl.tensor(drawn(1, T, B, I), requires_grad=True)
+    found = []
+    for written_out in (False, True):
+        if written_out:
+            for name in ("rnn", "lstm", "gru"):
+                steps = getattr(_unrolled, f"{name}_unrolled")
+                plain = functools.partial(without_options, steps)
+                monkeypatch.setattr(f"pydl.nn.modules.recurrent.{name}_sequence", plain)
+        results = layer(x, lengths=lengths)
+        found.append([*(t.detach().numpy() for t in flat(results)), *gradients(results, x, *layer.parameters())])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * max(1, np.abs(b).max()))
+
+
+def without_options(steps: Any, *args: Any, return_gates: bool = False) -> Any:
+    """The written-out steps called as the compiled sequences are: the last positional argument says checkpoint."""
+    return steps(*args[:-1])
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -209,91 +206,6 @@ def test_a_checkpoint_changes_memory_alone(kind: str, options: dict[str, Any]) -
         results = layer(x, lengths=[4, 7, 2])
         found.append([*(t.detach().numpy() for t in flat(results)), *gradients(results, x, *layer.parameters())])
     assert all(a.tobytes() == b.tobytes() for a, b in zip(*found, strict=True))
-
-
-# --- derivatives -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("lengths", [None, [2, 4]])
-@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
-def test_gradcheck_of_layers(kind: str, options: dict[str, Any], lengths: list[int] | None) -> None:
-    layer = make(kind, num_layers=2, bidirectional=True, **options)
-
-    class WithLengths(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = layer
-
-        def forward(self, x: Any, *states: Any) -> Any:
-            return self.layer(x, states if kind == "LSTM" else states[0], lengths=lengths)
-
-    states = [pydl.tensor(drawn(2, 4, 2, options.get("proj_size", H))), pydl.tensor(drawn(3, 4, 2, H))]
-    result = pydl.autograd.gradcheck_module(
-        WithLengths(),
-        pydl.tensor(drawn(1, 4, 2, I)),
-        *states[: 2 if kind == "LSTM" else 1],
-        max_elements=8,
-        verbose=False,
-    )
-    assert result.ok, str(result)
-    assert {row.name for row in result.rows} >= {"layer.weight_hh_l1_reverse", "input 0", "input 1"}
-
-
-@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
-def test_second_derivatives(kind: str, options: dict[str, Any]) -> None:
-    layer = make(kind, bidirectional=True, **options)
-    x = pydl.tensor(drawn(1, 3, 2, I), requires_grad=True)
-    packed = [layer(x)[0].sum(), (layer(x, lengths=[1, 3])[0] ** 2).sum()]
-    for loss in packed:
-        (dx,) = pydl.autograd.grad(loss, x, create_graph=True)
-        (dx**2).sum().backward()
-        for name, p in layer.named_parameters():
-            if options.get("nonlinearity") != "relu" or "weight" in name:  # relu has no curvature in its biases
-                assert p.grad is not None and (p.grad != 0).any(), name
-
-    def f(x: Any, w: Any) -> Any:
-        old = layer.weight_hh_l0
-        del layer._parameters["weight_hh_l0"]
-        layer.__dict__["weight_hh_l0"] = w
-        try:
-            return layer(x, lengths=[1, 3])[0]
-        finally:
-            del layer.__dict__["weight_hh_l0"]
-            layer.weight_hh_l0 = old
-
-    w = layer.weight_hh_l0.detach().clone().requires_grad_()
-    assert pydl.autograd.gradcheck(f, (x, w))
-    assert pydl.autograd.gradgradcheck(f, (x, w))
-
-
-@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
-def test_carrying_the_state_over_chunks(kind: str, options: dict[str, Any]) -> None:
-    """A whole sequence equals its chunks; with the state detached the gradient is that of the chunks alone."""
-    layer = make(kind, num_layers=2, **options)
-    x = drawn(1, 9, B, I)
-    whole = layer(pydl.tensor(x))
-    outputs, state = [], None
-    for chunk in (x[:4], x[4:5], x[5:]):
-        y, state = layer(pydl.tensor(chunk), state)
-        outputs.append(y)
-    parts = (pydl.cat(outputs), state)
-    parameters = list(layer.parameters())
-    for a, b in zip(gradients(whole, *parameters), gradients(parts, *parameters), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-13 * max(1, np.abs(a).max()))
-
-    total = [np.zeros(tuple(p.shape)) for p in parameters]
-    state = None
-    for p in parameters:
-        p.grad = None
-    for chunk in (x[:4], x[4:]):
-        start = None if state is None else tuple(s.detach() for s in state) if kind == "LSTM" else state.detach()
-        y, state = layer(pydl.tensor(chunk), start)
-        (y**2).sum().backward()  # accumulates, as truncated backpropagation does
-        again, _ = layer(pydl.tensor(chunk), start)
-        for sums, g in zip(total, pydl.autograd.grad((again**2).sum(), parameters), strict=True):
-            sums += g.numpy()
-    for p, sums in zip(parameters, total, strict=True):
-        np.testing.assert_allclose(p.grad.numpy(), sums, rtol=0, atol=1e-14 * max(1, np.abs(sums).max()))
 
 
 # --- modules ---------------------------------------------------------------------------------------------------------

@@ -14,12 +14,16 @@ from pydl.nn.modules.linear import new_parameter
 from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.nn.utils._packing import cat
-from pydl.ops.recurrent import gru_sequence, lstm_sequence, rnn_sequence
+from pydl.ops import recurrent as operations
 from pydl.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 
 States = list[list[Tensor]]
+# Declared operations are typed as classes in their own files.
+rnn_sequence: Any = operations.rnn_sequence
+lstm_sequence: Any = operations.lstm_sequence
+gru_sequence: Any = operations.gru_sequence
 _GATES = {"LSTM": ("input", "forget", "cell", "output"), "GRU": ("reset", "update", "new")}
 
 
