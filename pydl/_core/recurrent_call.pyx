@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A call of a recurrent layer: its arguments checked, its scratch, and how its steps are cut into regions and among threads."""
 
+from operator import index as as_int
+
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -87,7 +89,8 @@ cdef int read_sizes(Call c, tuple sizes, ptrdiff_t n_rows) except -1:
         raise ShapeError(f"{c.name}: sizes is empty; a sequence has at least one step")
     out = <ptrdiff_t*>c.room((2 * n + 1) * sizeof(ptrdiff_t))
     for t in range(n):
-        size = sizes[t]
+        item = sizes[t]
+        size = item if type(item) is int else as_int(item)
         if size < 0 or (t and (size > last or (size == 0 and last > 0))):    # a batch may be empty, not its later steps
             raise ShapeError(f"{c.name}: sizes must be positive and must not increase, but sizes[{t}] is {size}" + (f" after {last}" if t else ""))
         if size > n_rows - total:

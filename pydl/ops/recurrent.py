@@ -9,7 +9,6 @@ sizes (B,)·T. `reverse` runs from the last step to the first; a sequence enters
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import index as as_int
 from typing import Any
 
 from pydl._core import engine
@@ -32,7 +31,7 @@ def _checked(name: str, cell: str, x: Any, sizes: Sequence[int], states: Any, we
     for what, value in optional.items():
         if value is not None:
             tensor_arg(value, name, what)
-    steps = tuple(sizes) if type(sizes) is tuple else tuple(as_int(n) for n in sizes)
+    steps = tuple(sizes)
     given = (states["h0"], states.get("c0"), *weights.values(), *optional.values())
     check_arguments(name, cell, x, steps, *given, *(None,) * (7 - len(given)))
     return steps
@@ -93,8 +92,8 @@ class rnn_sequence:
     """h_t = f(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh), f tanh or relu (`nonlinearity`), for all steps: (y, h_n).
 
     Shapes: x (N, I) with the rows of step t behind those of t − 1, sizes[t] of them, Σ sizes = N, not increasing;
-    h0 and h_n (B, H) with B = sizes[0]; w_ih (H, I), w_hh (H, H), b_ih and b_hh (H) or None; y (N, H), the states of all
-    steps; h_n each sequence's state after its last step (reverse: after its first).
+    h0 and h_n (B, H) with B = sizes[0]; w_ih (H, I), w_hh (H, H), b_ih and b_hh (H) or None; y (N, H), the states of
+    all steps; h_n each sequence's state after its last step (reverse: after its first).
     Gradient: through time, to every tensor argument; of higher order through the steps one by one. Errors: ShapeError
     naming the sizes or shapes that do not fit; ValueError for another nonlinearity, RuntimeError for mixed types.
     Cost: keeps nothing for the backward pass but its arguments and y: `checkpoint` has no effect.
@@ -183,9 +182,7 @@ class lstm_sequence:
         return_gates: bool = False,
     ) -> tuple[Any, ...]:
         states, weights = {"h0": h0, "c0": c0}, {"w_ih": w_ih, "w_hh": w_hh}
-        steps = _checked(
-            "lstm_sequence", "lstm", x, sizes, states, weights, {"b_ih": b_ih, "b_hh": b_hh, "w_hr": w_hr}
-        )
+        steps = _checked("lstm_sequence", "lstm", x, sizes, states, weights, {"b_ih": b_ih, "b_hh": b_hh, "w_hr": w_hr})
         inputs = (x, steps, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr)
         return *inputs, bool(reverse), bool(checkpoint), bool(return_gates)
 

@@ -108,7 +108,13 @@ CASES = {
         reference.rnn, _rnn, _errors(1), _large(1), call=call("rnn_sequence", reference.rnn), length=length, factor=4
     ),
     "lstm_sequence": Case(
-        reference.lstm, _lstm, _errors(4), _large(4), call=call("lstm_sequence", reference.lstm), length=length, factor=4
+        reference.lstm,
+        _lstm,
+        _errors(4),
+        _large(4),
+        call=call("lstm_sequence", reference.lstm),
+        length=length,
+        factor=4,
     ),
     "gru_sequence": Case(
         reference.gru, _gru, _errors(3), _large(3), call=call("gru_sequence", reference.gru), length=length, factor=4
