@@ -21,8 +21,8 @@ def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], block: str) -> s
     return capsys.readouterr().out
 
 
-def test_there_are_three_blocks() -> None:
-    assert len(BLOCKS) == 3
+def test_there_are_four_blocks() -> None:
+    assert len(BLOCKS) == 4
 
 
 def test_twenty_lines_learn_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,6 +50,10 @@ def test_wrong_gradient_of_own_function_is_found(tmp_path: Path, capsys: pytest.
     assert wrong != BLOCKS[2]
     with pytest.raises(pydl.autograd.GradcheckError):
         printed(tmp_path, capsys, wrong)
+
+
+def test_nothing_comes_from_behind_a_sequence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(tmp_path, capsys, BLOCKS[3]).strip() == "0.0 0.0 True"
 
 
 def test_install_commands_name_existing_extras() -> None:
