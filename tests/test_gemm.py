@@ -191,6 +191,28 @@ def test_batches_and_threads(threads, dtype):
                     expect(out[i], *want[i])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_more_tasks_than_threads_keep_the_bits(dtype):
+    """Strips over several blocks of rows and of k, and cells; no task is left out or done twice, whoever takes it."""
+    rng = np.random.default_rng(18)
+    for items, m, n, k in [(1, 2090, 500, 40), (1, 1031, 500, 1100), (3, 150, 490, 300), (1, 150, 700, 270)]:
+        a, b = rng.standard_normal((items, m, k)).astype(dtype), rng.standard_normal((n, k)).astype(dtype).T
+        start = np.full((items, m, n), 0.5, dtype)
+        for path in ("pack_b", "pack_ab", "swapped"):
+            want = gemm_array(a, b, out=start.copy(), accumulate=True, threads=1, path=path)
+            if m < 1000:
+                expect(want[-1], *reference(a[-1], b, start=start[-1]))
+            for threads in (2, 3):
+                out = gemm_array(a, b, out=start.copy(), accumulate=True, threads=threads, path=path)
+                assert np.array_equal(out, want), (path, items, m, n, k, threads)
+
+
+def test_a_large_product_of_no_terms_is_zero():
+    out = np.full((70000, 490), np.nan, np.float32)
+    gemm_array(np.empty((70000, 0), np.float32), np.empty((0, 490), np.float32), out=out, threads=2, path="pack_ab")
+    assert not np.any(out)
+
+
 def test_automatic_threads_keep_the_bits():
     rng = np.random.default_rng(19)
     a, b = matrix(rng, 300, 400, np.float32), matrix(rng, 400, 350, np.float32)

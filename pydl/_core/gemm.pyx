@@ -1,59 +1,49 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Matrix product: chooses a path, cuts the product into cache blocks and threads. All arithmetic is in csrc/brgemm.h and gemv.h.
+"""Matrix product: cuts the product into tasks and threads them. The paths that a task can take are in gemm_paths.pyx.
 
-Paths (which one depends on shapes, strides, dtype and ISA only):
-  direct    B is read where it lies: rows contiguous and B small, or few rows in A
-  pack_b    B packed into panels, A read with its strides
-  pack_ab   both packed: A too large or too scattered for the caches
-  swapped   Cᵀ = Bᵀ·Aᵀ for few rows in A and columns of B contiguous (x·Wᵀ): packs A, never the large B
-  dot, sum  vector times matrix, the matrix read once along its contiguous side
-
-Except for dot and sum every path adds the products of one element in the same order, in chunks of k that depend on k only.
+There are several tasks for each thread. A thread works on its own ones, the same in every call, then on what the others have not
+begun: cores of a shared machine, or of two kinds, differ in speed for moments and a thread that slept comes late; with one part for
+each thread all wait for the slowest. (512³ on a virtual machine whose cores now and then lose a third of their speed, independently
+of each other: median 2.2 ms with one part for each of two threads, 1.7 ms with tasks.) Tasks are of two kinds:
+  cells     parts of C, each a product of its own on the same path
+  strips    columns of C; each thread packs A for itself before its first strip, so that narrow strips cost no more packing than wide ones
+What one thread packs no other reads: where two cores' caches are far apart, moving it cost a sixth of the time of 512³.
 """
 
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
-
+from pydl._core.gemm_paths cimport (
+    AUTO, DIRECT, DOT, FLAT_BYTES, FLAT_PANELS, LINE, PACK_AB, PACK_B, SUM, SWAPPED, Product, choose, even_block, pack_swapped,
+    run, run_rows, run_swapped_cols, swapped_work, up, work_bytes)
 from pydl._core.kernels cimport (
-    PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, PYDL_GEMM_RELU, PYDL_U_copy, RELEASE_GIL_NS, enter_kernel, leave_kernel,
-    pydl_kernels, table, threads_for, tick, tock)
+    PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock)
 from pydl._core.storage cimport scratch, scratch_free
 
-cdef enum Path:
-    AUTO, DIRECT, PACK_B, PACK_AB, SWAPPED, DOT, SUM
+cdef extern from *:
+    """
+    /* Whether the caller is the first to take a task. */
+    static int pydl_take(char *taken) { return !__atomic_exchange_n(taken, 1, __ATOMIC_RELAXED); }
+    """
+    bint pydl_take(char* taken) noexcept nogil
 
 PATHS = {"auto": AUTO, "direct": DIRECT, "pack_b": PACK_B, "pack_ab": PACK_AB, "swapped": SWAPPED, "dot": DOT, "sum": SUM}
 
 cdef enum:
     SMALL_PRODUCTS = 4096        # up to so many m·n·k nothing is asked about threads and the interpreter lock
     STACK_BYTES = 16384          # packing space of small products, on the C stack
-    VECTOR_BYTES = 2048          # a matrix up to this size goes through a tile also for one row
-    DIRECT_BYTES = 16384         # B up to this size is read in place: half of L1
-    SWAP_ROWS = 192              # rows of A up to which x·Wᵀ is computed as Cᵀ
-    SWAP_K = 65536               # bounds the packed A of the swapped path
-    FLAT_BYTES = 262144          # chunk of A up to which every panel of B meets all rows: half of a small L2
-    FLAT_PANELS = 4              # that many are packed together: B is then read four lines a row
-    PACK_A_BYTES = 262144        # A from this size on is packed: it leaves L2
-    LINE = 64
+    TASKS = 8                    # tasks for each thread, where they can be so many
+    MOST_TASKS = 128             # unless there are more threads; choosing among more grids takes longer than it brings
+    STRIP_BYTES = 4194304        # of A packed by each thread at a time, if that is more than one chunk of k
+    STRIP_ROWS = 2048
+    STRIP_COLS = 240             # columns for each thread from which strips pack less than cells
 
 # FLOPs per nanosecond and vector lane, and bytes per nanosecond, for the choice of threads: about right is enough.
 cdef double FLOPS_PER_LANE_NS = 10.0
 cdef double BYTES_PER_NS = 30.0
-
-cdef struct Product:
-    const pydl_kernels* t
-    ptrdiff_t size               # bytes of an element
-    ptrdiff_t m, n, k, kc
-    const char* a
-    ptrdiff_t a_row, a_col
-    const char* b
-    ptrdiff_t b_row, b_col
-    char* c
-    ptrdiff_t c_row
-    const char* bias
-    int flags, path
-    bint flat                    # packed paths: run_flat
+cdef double TASK_NS = 8000.0     # no task smaller than this, unless there are as many threads
+cdef double STRIP_NS = 80000.0   # work from which packing for each thread pays
 
 cdef struct Grid:
     ptrdiff_t rows, cols         # cells
@@ -62,198 +52,40 @@ cdef struct Grid:
 cdef struct Batch:
     ptrdiff_t n, a, b, c         # items and the bytes from one to the next
 
-
-cdef inline ptrdiff_t up(ptrdiff_t x, ptrdiff_t unit) noexcept nogil:
-    return (x + unit - 1) // unit * unit
-
-
-cdef inline ptrdiff_t even_block(ptrdiff_t n, ptrdiff_t largest, ptrdiff_t unit) noexcept nogil:
-    """The size of nearly equal blocks that cover n, each at most `largest`, in multiples of `unit`."""
-    if n <= largest:
-        return n
-    cdef ptrdiff_t blocks = (n + largest - 1) // largest
-    return min(largest, up((n + blocks - 1) // blocks, unit))
-
-
-cdef inline int chunk_flags(const Product* p, bint first, bint last) noexcept nogil:
-    return ((p.flags if first else PYDL_GEMM_ACCUMULATE) & PYDL_GEMM_ACCUMULATE) | (p.flags & PYDL_GEMM_RELU if last else 0)
+cdef struct Job:                 # what a team of threads works on
+    const Product* p
+    const Batch* batch           # NULL: strips
+    Grid g
+    ptrdiff_t n_tasks
+    char* taken                  # one byte for each task
+    char* work                   # `stride` bytes for each thread
+    ptrdiff_t stride, packed     # strips: of these, the first `packed` bytes belong to A
+    ptrdiff_t i0, m              # strips of packed paths: the rows
+    ptrdiff_t k0, span           # and the part of k that is multiplied
 
 
-cdef void run_direct(const Product* p) noexcept nogil:
-    cdef ptrdiff_t k0 = 0, kc
-    cdef bint last = False
-    while not last:
-        kc = min(p.kc, p.k - k0)
-        last = k0 + kc == p.k
-        p.t.gemm_block(p.m, p.n, kc, 1, p.a + k0 * p.a_col * p.size, p.a_row, p.a_col, 0, 0,
-                       p.b + k0 * p.b_row * p.size, p.b_row, p.t.gemm_nr, 0, p.c, p.c_row, p.bias if last else NULL,
-                       chunk_flags(p, k0 == 0, last))
-        k0 += kc
+cdef inline ptrdiff_t cell_size(ptrdiff_t n, ptrdiff_t unit, ptrdiff_t parts) noexcept nogil:
+    """The size of the largest of `parts` parts."""
+    return min(n, ((n + unit - 1) // unit + parts - 1) // parts * unit)
 
 
-cdef void run_rows(const Product* p, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t j, ptrdiff_t cols, ptrdiff_t k0, ptrdiff_t kc,
-                   const char* panels, const char* tiles) noexcept nogil:
-    """C[i:i+rows, j:j+cols] += A[i:i+rows, k0:k0+kc] · packed panels; A packed in `tiles` unless that is NULL."""
-    cdef ptrdiff_t mr = p.t.gemm_mr, nr = p.t.gemm_nr
-    cdef bint last = k0 + kc == p.k
-    cdef const char* a = p.a + (i * p.a_row + k0 * p.a_col) * p.size
-    p.t.gemm_block(rows, cols, kc, 1, a if tiles == NULL else tiles, p.a_row if tiles == NULL else 1,
-                   p.a_col if tiles == NULL else mr, 0 if tiles == NULL else mr * kc, 0, panels, nr, kc * nr, 0,
-                   p.c + (i * p.c_row + j) * p.size, p.c_row, p.bias + j * p.size if p.bias != NULL and last else NULL,
-                   chunk_flags(p, k0 == 0, last) | PYDL_GEMM_PADDED)
+cdef void cut(ptrdiff_t m, ptrdiff_t n, ptrdiff_t items, int threads, ptrdiff_t most, double per_row, double per_col,
+              Grid* g) noexcept nogil:
+    """The cheapest grid of at most `most` cells for each of `items` products.
 
-
-cdef void run_flat(const Product* p, char* work) noexcept nogil:
-    """All rows of A stay in L2: few panels of B at a time are packed, used and forgotten."""
-    cdef ptrdiff_t group = min(FLAT_PANELS * p.t.gemm_nr, up(p.n, p.t.gemm_nr)), k0 = 0, j, cols, kc
-    cdef char* tiles = work + up(p.kc * group * p.size, LINE) if p.path == PACK_AB else NULL
-    while True:
-        kc = min(p.kc, p.k - k0)
-        if tiles != NULL:
-            p.t.pack_a(p.m, kc, p.a + k0 * p.a_col * p.size, p.a_row, p.a_col, tiles)
-        j = 0
-        while j < p.n:
-            cols = min(group, p.n - j)
-            p.t.pack_b(kc, cols, p.b + (k0 * p.b_row + j * p.b_col) * p.size, p.b_row, p.b_col, work)
-            run_rows(p, 0, p.m, j, cols, k0, kc, work, tiles)
-            j += cols
-        k0 += kc
-        if k0 >= p.k:
-            return
-
-
-cdef void run_blocks(const Product* p, char* work) noexcept nogil:
-    """Blocks of columns and of k packed for L3, of rows for L2, panels for L1."""
-    cdef ptrdiff_t nc_max = even_block(p.n, p.t.gemm_nc, p.t.gemm_nr), mc = even_block(p.m, p.t.gemm_mc, p.t.gemm_mr)
-    cdef ptrdiff_t j = 0, k0, i, nc, kc, rows
-    cdef char* tiles = work + up(p.kc * up(nc_max, p.t.gemm_nr) * p.size, LINE) if p.path == PACK_AB else NULL
-    while j < p.n:
-        nc = min(nc_max, p.n - j)
-        k0 = 0
-        while True:
-            kc = min(p.kc, p.k - k0)
-            p.t.pack_b(kc, nc, p.b + (k0 * p.b_row + j * p.b_col) * p.size, p.b_row, p.b_col, work)
-            i = 0
-            while i < p.m:
-                rows = min(mc, p.m - i)
-                if tiles != NULL:
-                    p.t.pack_a(rows, kc, p.a + (i * p.a_row + k0 * p.a_col) * p.size, p.a_row, p.a_col, tiles)
-                run_rows(p, i, rows, j, nc, k0, kc, work, tiles)
-                i += rows
-            k0 += kc
-            if k0 >= p.k:
-                break
-        j += nc
-
-
-cdef void run_swapped(const Product* p, char* work) noexcept nogil:
-    """Blocks of rows of Bᵀ times the packed Aᵀ, each stored transposed."""
-    cdef ptrdiff_t nr = p.t.gemm_nr, width = up(p.m, nr), nb = even_block(p.n, p.t.gemm_mc, p.t.gemm_mr), j = 0, k0, kc, cols
-    cdef char* panels = work + up(nb * width * p.size, LINE)
-    k0 = 0
-    while k0 < p.k:
-        kc = min(p.kc, p.k - k0)
-        p.t.pack_b(kc, p.m, p.a + k0 * p.a_col * p.size, p.a_col, p.a_row, panels + k0 * width * p.size)
-        k0 += kc
-    while j < p.n:
-        cols = min(nb, p.n - j)
-        k0 = 0
-        while True:
-            kc = min(p.kc, p.k - k0)
-            p.t.gemm_block(cols, p.m, kc, 1, p.b + (j * p.b_col + k0 * p.b_row) * p.size, p.b_col, p.b_row, 0, 0,
-                           panels + k0 * width * p.size, nr, kc * nr, 0, work, width, NULL,
-                           PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 else 0))
-            k0 += kc
-            if k0 >= p.k:
-                break
-        p.t.gemm_store_transposed(p.m, cols, work, width, p.c + j * p.size, p.c_row,
-                                  p.bias + j * p.size if p.bias != NULL else NULL, p.flags)
-        j += cols
-
-
-cdef void run_vector(const Product* p, char* work) noexcept nogil:
-    """n = 1: A times a column; else m = 1: a row times B. `matrix` has one output per `row`."""
-    cdef bint column = p.n == 1
-    cdef ptrdiff_t outputs = p.m if column else p.n, sy = p.c_row if column else 1, sb = 0 if column else 1
-    cdef ptrdiff_t row = p.a_row if column else p.b_col, along = p.a_col if column else p.b_row
-    cdef ptrdiff_t sx = p.b_row if column else p.a_col
-    cdef const char* matrix = p.a if column else p.b
-    cdef const char* x = p.b if column else p.a
-    if p.path == SUM:
-        p.t.gemv_sum(outputs, p.k, x, sx, matrix, along, p.c, sy, p.bias, sb, p.flags)
-        return
-    if sx != 1 and p.k > 1:
-        p.t.unary[PYDL_U_copy](x, sx, work, 1, p.k)
-        x = work
-    p.t.gemv_dot(outputs, p.k, matrix, row, x, p.c, sy, p.bias, sb, p.flags)
-
-
-cdef inline void run(const Product* p, char* work) noexcept nogil:
-    if p.path == DIRECT:
-        run_direct(p)
-    elif p.path == SWAPPED:
-        run_swapped(p, work)
-    elif p.path == DOT or p.path == SUM:
-        run_vector(p, work)
-    elif p.flat:
-        run_flat(p, work)
-    else:
-        run_blocks(p, work)
-
-
-cdef ptrdiff_t work_bytes(const Product* p) noexcept nogil:
-    """Packing space that suffices for a product and for every smaller cell of it (blocks of a cell may be larger)."""
-    cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr, rows, cols
-    if p.path == DIRECT or p.path == SUM:
-        return 0
-    if p.path == DOT:
-        return p.k * p.size
-    if p.path == SWAPPED:
-        return up(min(p.n, p.t.gemm_mc) * up(p.m, nr) * p.size, LINE) + p.k * up(p.m, nr) * p.size
-    cols = up(min(p.n, FLAT_PANELS * nr if p.flat else p.t.gemm_nc), nr)
-    rows = 0 if p.path == PACK_B else up(p.m if p.flat else min(p.m, p.t.gemm_mc), mr) + 16
-    return up(p.kc * cols * p.size, LINE) + (p.kc + 1) * rows * p.size
-
-
-cdef int choose(const Product* p) noexcept nogil:
-    if p.n == 1 and (p.a_col == 1 or p.k == 1):
-        return DOT
-    if p.n == 1 and p.a_row == 1:
-        return SUM
-    if p.m == 1 and p.b_col == 1:
-        return SUM if p.n * p.k * p.size > VECTOR_BYTES else DIRECT
-    if p.m == 1 and p.b_row == 1:
-        return DOT
-    if p.b_col == 1:
-        if p.m <= 2 * p.t.gemm_mr or p.n * p.k * p.size <= DIRECT_BYTES or p.n < p.t.gemm_nr:
-            return DIRECT
-    elif p.b_row == 1 and p.m <= SWAP_ROWS and p.m < p.n and p.k <= SWAP_K:
-        return SWAPPED
-    if p.m * p.k * p.size > PACK_A_BYTES and p.n > 8 * p.t.gemm_nr:
-        return PACK_AB
-    return PACK_B
-
-
-cdef void cut(const Product* p, ptrdiff_t cells, Grid* g) noexcept nogil:
-    """The grid of `cells` cells whose largest cell costs least; packing an element costs about as much as 6 products."""
-    cdef bint swapped = p.path == SWAPPED
-    cdef ptrdiff_t rows, h, w
-    cdef double cost, best = -1
-    g.row_unit = p.t.gemm_nr if swapped else p.t.gemm_mr
-    g.col_unit = p.t.gemm_mr if swapped else p.t.gemm_nr
-    for rows in range(1, cells + 1):
-        if cells % rows:
-            continue
-        h = min(p.m, up((up(p.m, g.row_unit) // g.row_unit + rows - 1) // rows, 1) * g.row_unit)
-        w = min(p.n, up((up(p.n, g.col_unit) // g.col_unit + cells // rows - 1) // (cells // rows), 1) * g.col_unit)
-        cost = <double>h * w
-        if p.path == PACK_B or p.path == PACK_AB:
-            cost += 6.0 * w
-        if p.path == PACK_AB or swapped:
-            cost += 6.0 * h
-        if best < 0 or cost < best:
-            best = cost
-            g.rows, g.cols = rows, cells // rows
+    A row and a column of a cell cost as much as per_row and per_col products beside their own (packing an element: about 6).
+    The last cell is waited for: half a cell on average.
+    """
+    cdef ptrdiff_t rows, cols, row_units = (m + g.row_unit - 1) // g.row_unit, col_units = (n + g.col_unit - 1) // g.col_unit
+    cdef double h, w, cost, best = -1
+    for rows in range(1, min(most, row_units) + 1):
+        h = cell_size(m, g.row_unit, rows)
+        for cols in range(1, min(most // rows, col_units) + 1):
+            w = cell_size(n, g.col_unit, cols)
+            cost = ((items * rows * cols + threads - 1) // threads + 0.5) * (h * w + per_col * w + per_row * h)
+            if best < 0 or cost < best:
+                best = cost
+                g.rows, g.cols = rows, cols
 
 
 cdef inline ptrdiff_t edge(ptrdiff_t n, ptrdiff_t unit, ptrdiff_t i, ptrdiff_t parts) noexcept nogil:
@@ -288,37 +120,161 @@ cdef void run_jobs(const Product* p, const Batch* batch, const Grid* g, ptrdiff_
         run(&q, work)
 
 
-cdef void run_threads(const Product* p, const Batch* batch, const Grid* g, ptrdiff_t n_jobs, int threads, char* work,
-                      ptrdiff_t stride) noexcept nogil:
+cdef void prepare(const Job* job, char* work) noexcept nogil:
+    """Packs what all strips of a thread read."""
+    cdef const Product* p = job.p
+    cdef ptrdiff_t rows = even_block(job.m, p.t.gemm_mc, p.t.gemm_mr), i, k0 = job.k0, kc
+    while k0 < job.k0 + job.span:
+        kc = min(p.kc, p.k - k0)
+        if p.path == SWAPPED:
+            pack_swapped(p, 0, p.m, k0, kc, work)
+        elif p.path == PACK_AB:
+            i = 0
+            while i < job.m:
+                p.t.pack_a(min(rows, job.m - i), kc, p.a + ((job.i0 + i) * p.a_row + k0 * p.a_col) * p.size, p.a_row, p.a_col,
+                           work + ((k0 - job.k0) * up(job.m, p.t.gemm_mr) + i * kc) * p.size)
+                i += rows
+        k0 += kc
+
+
+cdef void run_strip(const Job* job, ptrdiff_t i, char* work) noexcept nogil:
+    cdef const Product* p = job.p
+    cdef const char* tiles = NULL
+    cdef char* panels = work + job.packed
+    cdef ptrdiff_t rows = even_block(job.m, p.t.gemm_mc, p.t.gemm_mr), col = edge(p.n, job.g.col_unit, i, job.g.cols)
+    cdef ptrdiff_t k0 = job.k0, kc, r
+    cdef Product q = cell(p, &job.g, i)
+    if p.path == SWAPPED:
+        run_swapped_cols(&q, work, panels)
+        return
+    while k0 < job.k0 + job.span:
+        kc = min(p.kc, p.k - k0)
+        p.t.pack_b(kc, q.n, q.b + k0 * p.b_row * p.size, p.b_row, p.b_col, panels)
+        r = 0
+        while r < job.m:
+            if p.path == PACK_AB:
+                tiles = work + ((k0 - job.k0) * up(job.m, p.t.gemm_mr) + r * kc) * p.size
+            run_rows(p, job.i0 + r, min(rows, job.m - r), col, q.n, k0, kc, panels, tiles)
+            r += rows
+        k0 += kc
+
+
+cdef void run_share(const Job* job, int thread, int threads) noexcept nogil:
+    """The thread's own tasks from the first to the last, then those of the others from the last to the first."""
+    cdef ptrdiff_t n = job.n_tasks, jobs = job.batch.n * job.g.rows * job.g.cols if job.batch != NULL else 0, lo, hi, i, task
+    cdef char* work = job.work + thread * job.stride
+    cdef bint ready = job.batch != NULL
+    cdef int s
+    for s in range(threads):
+        lo, hi = n * ((thread + s) % threads) // threads, n * ((thread + s) % threads + 1) // threads
+        for i in range(lo, hi):
+            task = i if s == 0 else lo + hi - 1 - i
+            if threads > 1 and not pydl_take(job.taken + task):
+                continue
+            if not ready:
+                prepare(job, work)
+                ready = True
+            if job.batch == NULL:
+                run_strip(job, task, work)
+            else:
+                run_jobs(job.p, job.batch, &job.g, jobs * task // n, jobs * (task + 1) // n, work)
+
+
+cdef void run_team(const Job* job, int threads) noexcept nogil:
     cdef int t
     if threads == 1:
-        run_jobs(p, batch, g, 0, n_jobs, work)
+        run_share(job, 0, 1)
         return
+    memset(job.taken, 0, job.n_tasks)
     for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        run_jobs(p, batch, g, n_jobs * t // threads, n_jobs * (t + 1) // threads, work + t * stride)
+        run_share(job, t, threads)
 
 
-cdef int run_large(const Product* p, const Batch* batch, int threads, double work_ns) except -1:
-    """With scratch memory, threads, and the interpreter lock given up when that pays."""
-    cdef Grid g
+cdef int run_strips(const Product* p, int threads, ptrdiff_t most) except -1:
+    cdef Job job
     cdef Product largest = p[0]
-    cdef ptrdiff_t cells = 1 if batch.n >= threads else (threads + batch.n - 1) // batch.n, stride
-    cdef char* work = NULL
-    cut(p, cells, &g)
-    largest.m = min(p.m, up((up(p.m, g.row_unit) // g.row_unit + g.rows - 1) // g.rows, 1) * g.row_unit)
-    largest.n = min(p.n, up((up(p.n, g.col_unit) // g.col_unit + g.cols - 1) // g.cols, 1) * g.col_unit)
-    stride = up(work_bytes(&largest), 2 * LINE)
-    if stride:
-        work = <char*>scratch(stride * threads)
+    cdef bint swapped = p.path == SWAPPED
+    cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr, mc = p.m, span = p.k, flags
+    job.p, job.batch = p, NULL
+    if not swapped:
+        mc = even_block(p.m, STRIP_ROWS, mr)
+        span = min(p.k, max(1, STRIP_BYTES // (mc * p.kc * p.size)) * p.kc)
+    job.g.row_unit, job.g.col_unit = up(p.m, nr * mr), mr if swapped else FLAT_PANELS * nr
+    cut(mc, p.n, 1, threads, most, 2, 6, &job.g)
+    largest.n = cell_size(p.n, job.g.col_unit, job.g.cols)
+    job.n_tasks = job.g.cols
+    flags = up(job.n_tasks, 2 * LINE)
+    if swapped:
+        job.packed = up(p.k * up(p.m, nr) * p.size, LINE)
+        job.stride = up(job.packed + swapped_work(&largest), 2 * LINE)
+    else:
+        job.packed = up((span * up(mc, mr) + 16) * p.size, LINE) if p.path == PACK_AB else 0
+        job.stride = up(job.packed + p.kc * up(largest.n, nr) * p.size, 2 * LINE)
+    job.work = <char*>scratch(flags + job.stride * threads)
+    job.taken = job.work + job.stride * threads
+    enter_kernel()
+    with nogil:
+        job.i0 = 0
+        while job.i0 < p.m:
+            job.m = min(mc, p.m - job.i0)
+            job.k0 = 0
+            while job.k0 < p.k:
+                job.span = min(span, p.k - job.k0)
+                run_team(&job, threads)
+                job.k0 += job.span
+            job.i0 += job.m
+    leave_kernel()
+    scratch_free(job.work, flags + job.stride * threads)
+    return 0
+
+
+cdef int run_cells(const Product* p, const Batch* batch, int threads, ptrdiff_t most, double work_ns) except -1:
+    cdef Job job
+    cdef Product largest = p[0]
+    cdef bint swapped = p.path == SWAPPED, packs_a = p.path == PACK_AB or swapped, packs_b = p.path == PACK_AB or p.path == PACK_B
+    cdef ptrdiff_t flags
+    job.p, job.batch, job.work = p, batch, NULL
+    job.g.rows = job.g.cols = 1
+    job.g.row_unit, job.g.col_unit = p.t.gemm_nr if swapped else p.t.gemm_mr, p.t.gemm_mr if swapped else p.t.gemm_nr
+    if threads > 1 and batch.n < most:
+        cut(p.m, p.n, batch.n, threads, (most + batch.n - 1) // batch.n, 6 if packs_a else 0, 6 if packs_b else 0, &job.g)
+    largest.m = cell_size(p.m, job.g.row_unit, job.g.rows)
+    largest.n = cell_size(p.n, job.g.col_unit, job.g.cols)
+    job.stride = up(work_bytes(&largest), 2 * LINE)
+    job.n_tasks = batch.n * job.g.rows * job.g.cols
+    if job.n_tasks > 4 * most:
+        job.n_tasks = most
+    flags = up(job.n_tasks, 2 * LINE) if threads > 1 else 0
+    if job.stride or flags:
+        job.work = <char*>scratch(flags + job.stride * threads)
+    job.taken = job.work + job.stride * threads
     if threads == 1 and work_ns < RELEASE_GIL_NS:
-        run_threads(p, batch, &g, batch.n, 1, work, stride)
+        run_team(&job, 1)
     else:
         enter_kernel()
         with nogil:
-            run_threads(p, batch, &g, batch.n * cells, threads, work, stride)
+            run_team(&job, threads)
         leave_kernel()
-    if stride:
-        scratch_free(work, stride * threads)
+    if job.stride or flags:
+        scratch_free(job.work, flags + job.stride * threads)
+    return 0
+
+
+cdef int run_large(Product* p, const Batch* batch, int threads, double work_ns) except -1:
+    """With scratch memory, threads, and the interpreter lock given up when that pays."""
+    cdef double item_ns = work_ns / batch.n
+    cdef ptrdiff_t most = max(threads, min(<ptrdiff_t>min(TASKS * threads, MOST_TASKS), <ptrdiff_t>(work_ns / TASK_NS))), i
+    cdef bint wide = p.n >= STRIP_COLS * threads and (p.path == PACK_AB or (p.path == PACK_B and not p.flat))
+    if threads == 1:
+        return run_cells(p, batch, 1, 1, work_ns)
+    if p.k == 0 or not (wide or p.path == SWAPPED) or item_ns < STRIP_NS or batch.n >= 4 * threads:
+        return run_cells(p, batch, threads, threads if p.path == SUM else most, work_ns)
+    most = max(threads, min(most, <ptrdiff_t>(item_ns / TASK_NS)))
+    for i in range(batch.n):
+        run_strips(p, threads, most)
+        p.a += batch.a
+        p.b += batch.b
+        p.c += batch.c
     return 0
 
 
