@@ -96,7 +96,13 @@ def test_phonemes(model, tmp_path, small, capsys):
     assert "phonemes without stress, from" in out and "words it has not seen" in out
     rates = [float(line.split("test")[1].split()[0]) for line in out.splitlines() if line.startswith("epoch")]
     assert len(rates) == 4 and rates[-1] < rates[0]
-    wanted = ("greedy", "beam of 4", "rules, each letter alone", "rules, 1 letters around", "rules, 3 letters around")
+    wanted = (
+        "greedy",
+        "beam of 4",
+        "rules, each letter alone",
+        "rules, 1 letter on each side",
+        "rules, 3 letters on each side",
+    )
     rows = {name: line for name in wanted for line in out.splitlines() if line.startswith(name)}
     assert set(rows) == set(wanted)
     rate, right = (float(rows["rules, each letter alone"].split()[k]) for k in (-4, -2))

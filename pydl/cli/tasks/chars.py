@@ -25,11 +25,10 @@ __all__ = ["Chars"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 STEPS = 64  # characters through which the gradient goes back
-EMBEDDING, HIDDEN = 64, 384
+EMBEDDING, HIDDEN = 64, 256
 EVALUATED_ROWS, EVALUATED_STEPS = 64, 256
 MAX_ORDER = 7
 N_WRITTEN, TEMPERATURE = 500, 0.7
-COURSE_EVERY = 50  # steps whose mean is one point of the curve
 
 
 class Streams:
@@ -70,8 +69,8 @@ class Chars(Task):
     metric = Metric("bits per character", "bits", 1.0, 3)
     clip = 1.0
     recipes = {
-        "lstm": Recipe(2, 64, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
-        "gru": Recipe(2, 64, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
+        "lstm": Recipe(3, 32, "adam", "onecycle", {"sgd": 1.0, "adam": 6e-3, "adamw": 6e-3}),
+        "gru": Recipe(3, 32, "adam", "onecycle", {"sgd": 1.0, "adam": 6e-3, "adamw": 6e-3}),
     }
 
     def __init__(self, options: argparse.Namespace, command: str) -> None:

@@ -31,7 +31,7 @@ EMBEDDING, HIDDEN, DROPOUT = 64, 256, 0.1
 EVALUATED = 500  # words in one batch of the evaluation
 MAX_PHONEMES = 30
 BEAM = 4
-REACH = 3  # letters to each side that the rules look at
+REACH = 4  # letters to each side that the rules look at
 N_SHOWN = 12
 
 
@@ -66,6 +66,10 @@ def _padded(rows: list[list[int]]) -> tuple[Array, Array]:
     return padded, lengths
 
 
+def _rules_name(width: int) -> str:
+    return "rules, each letter alone" if not width else f"rules, {width} letter{'s' * (width > 1)} on each side"
+
+
 class Phonemes(Task):
     """Spelling to pronunciation on the CMU pronouncing dictionary, without stress."""
 
@@ -74,8 +78,8 @@ class Phonemes(Task):
     metric = Metric("phoneme error rate")
     clip = 1.0
     recipes = {
-        "attention": Recipe(6, 128, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
-        "plain": Recipe(6, 128, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
+        "attention": Recipe(4, 128, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
+        "plain": Recipe(4, 128, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
     }
 
     def __init__(self, options: argparse.Namespace, command: str) -> None:
@@ -166,9 +170,9 @@ class Phonemes(Task):
     def report(self, model: nn.Module, result: Result) -> str:
         self.judged(f"beam of {BEAM}", self.say(model, [word for word, _ in self.test], BEAM))
         self.rules()
-        lines = ["", f"{'test set':28}  phonemes wrong   words right"]
+        lines = ["", f"{'test set':30}  phonemes wrong   words right"]
         for method, (rate, right) in self.results.items():
-            lines.append(f"{method:28}  {100 * rate:12.2f} %  {100 * right:10.2f} %")
+            lines.append(f"{method:30}  {100 * rate:12.2f} %  {100 * right:10.2f} %")
         lines += ["", "words it has not seen, and how it says them:"]
         for (word, sounds), spoken in list(zip(self.test, self.spoken, strict=True))[:N_SHOWN]:
             said = tuple(self.sounds.decode(spoken))
@@ -183,8 +187,7 @@ class Phonemes(Task):
         rules = LetterRules(words, sounds, len(self.letters), len(self.sounds), REACH)
         test = [self.letters.encode(word) for word, _ in self.test]
         for width in range(REACH + 1):
-            name = f"rules, {width} letters around" if width else "rules, each letter alone"
-            self.judged(name, rules.read(test, width))
+            self.judged(_rules_name(width), rules.read(test, width))
 
     def draw(self, path: str, model: nn.Module, result: Result) -> None:
         from pydl.cli.tasks import text_plots

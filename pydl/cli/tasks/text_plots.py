@@ -122,8 +122,10 @@ def _errors(axes: Any, task: Phonemes, result: Result) -> None:
     axes.plot(epochs, rates, color=TEST, marker="o", linewidth=2, label="network, test words")
     shown = [(name, 100 * value) for name, (value, _) in task.results.items() if name.startswith("rules")]
     top = max(rates[0], shown[-1][1]) * 1.25
-    for name, value in shown:
-        if value < top:
+    last = -math.inf
+    for name, value in sorted(shown, key=lambda pair: pair[1]):
+        if last + 0.035 * top < value < top:  # as many as can be told apart, from the best one on
+            last = value
             axes.axhline(value, color=GRAY, linestyle="--", linewidth=1)
             axes.text(0.995, value, f"{name}: {value:.1f} %", transform=axes.get_yaxis_transform(), ha="right",
                       va="bottom", color=GRAY, fontsize=11)  # fmt: skip
