@@ -10,7 +10,7 @@ import pytest
 
 import pydl
 from pydl import nn
-from tests.recurrent_runs import NAMES, SETTINGS, B, H, I, drawn, gradients, make
+from tests.recurrent_runs import NAMES, SETTINGS, B, H, I, T, drawn, flat, gradients, make
 
 
 @pytest.mark.parametrize("lengths", [None, [2, 4]])
@@ -93,3 +93,59 @@ def test_carrying_the_state_over_chunks(kind: str, options: dict[str, Any]) -> N
             sums += g.numpy()
     for p, sums in zip(parameters, total, strict=True):
         np.testing.assert_allclose(p.grad.numpy(), sums, rtol=0, atol=1e-14 * max(1, np.abs(sums).max()))
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
+def test_a_graph_that_is_kept_gives_the_same_gradients_again(
+    kind: str, options: dict[str, Any], checkpoint: bool
+) -> None:
+    """What a pass that frees the graph may overwrite must survive one that keeps it."""
+    layer = make(kind, num_layers=2, bidirectional=True, checkpoint=checkpoint, **options)
+    leaves = [pydl.tensor(drawn(1, T, B, I), requires_grad=True), *layer.parameters()]
+    results = flat(layer(leaves[0], lengths=[3, 7, 5]))
+    loss = sum((t * pydl.tensor(drawn(4, *t.shape))).sum() for t in results)
+    kept = [g.numpy().copy() for g in pydl.autograd.grad(loss, leaves, retain_graph=True)]
+    higher = [g.detach().numpy().copy() for g in pydl.autograd.grad(loss, leaves, create_graph=True)]
+    again = [g.numpy().copy() for g in pydl.autograd.grad(loss, leaves)]
+    for a, b, c in zip(kept, higher, again, strict=True):
+        assert a.tobytes() == c.tobytes()
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * max(1, np.abs(a).max()))
+    with pytest.raises(RuntimeError, match="second time"):
+        pydl.autograd.grad(loss, leaves)
+
+
+@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
+def test_gradients_of_a_part_are_those_of_the_whole(kind: str, options: dict[str, Any]) -> None:
+    """Of each result alone, and for each leaf alone while the others need none."""
+    layer = make(kind, **options)
+    x = pydl.tensor(drawn(1, T, B, I), requires_grad=True)
+    leaves = [x, *layer.parameters()]
+    n_results = 3 if kind == "LSTM" else 2
+    whole = gradients(layer(x), *leaves)
+    total = [np.zeros_like(g) for g in whole]
+    for i in range(n_results):
+        result = flat(layer(x))[i]
+        alone = (result * pydl.tensor(drawn(4, *result.shape))).sum()
+        for sums, g in zip(total, pydl.autograd.grad(alone, leaves), strict=True):
+            sums += g.numpy()
+    for a, b in zip(whole, total, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-13 * max(1, np.abs(a).max()))
+    for leaf, expected in zip(leaves, whole, strict=True):
+        for other in leaves:
+            other.requires_grad_(other is leaf)
+        (found,) = gradients(layer(x), leaf)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * max(1, np.abs(expected).max()))
+    for leaf in leaves:
+        leaf.requires_grad_(False)
+    assert not any(t.requires_grad for t in flat(layer(x)))
+
+
+@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
+def test_a_weight_changed_before_its_backward_pass_is_noticed(kind: str, options: dict[str, Any]) -> None:
+    layer = make(kind, **options)
+    y = layer(pydl.tensor(drawn(1, T, B, I)))[0]
+    with pydl.no_grad():
+        layer.weight_hh_l0.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
