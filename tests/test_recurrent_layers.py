@@ -8,6 +8,7 @@ import functools
 import itertools
 import math
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -289,3 +290,46 @@ def test_hooks_and_containers() -> None:
     model = nn.Sequential(layer, Last(), nn.Linear(H, 2)).double()
     assert model(pydl.tensor(drawn(1, T, B, I))).shape == (B, 2)
     assert seen == [(1, 2, (1, B, H))]
+
+
+@pytest.mark.parametrize("form", ["transposed", "every other", "backwards", "expanded", "read-only"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_in_any_memory(kind: str, form: str) -> None:
+    """The same bits as from a copy in C order, of states too."""
+    layer = make(kind, num_layers=2, bidirectional=True)
+    views: dict[str, Callable[[int, int, int], Any]] = {
+        "transposed": lambda a, b, c: pydl.tensor(drawn(1, c, b, a)).transpose(0, 2),
+        "every other": lambda a, b, c: pydl.tensor(drawn(1, 2 * a, b, 2 * c))[::2, :, ::2],
+        "backwards": lambda a, b, c: pydl.from_numpy(drawn(1, a, b, c)[::-1, :, ::-1]),
+        "expanded": lambda a, b, c: pydl.tensor(drawn(1, 1, b, 1)).expand(a, b, c),
+        "read-only": lambda a, b, c: pydl.from_numpy(frozen(drawn(1, a, b, c))),
+    }
+    x, h = (views[form](*shape) for shape in ((T, B, I), (4, B, H)))
+    found = []
+    for given, state in ((x, h), (x.clone().contiguous(), h.clone().contiguous())):
+        given = given.detach().requires_grad_()
+        results = layer(given, (state, state) if kind == "LSTM" else state, lengths=[6, 7, 2])
+        found.append([*(t.detach().numpy() for t in flat(results)), *gradients(results, given, *layer.parameters())])
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(*found, strict=True))
+
+
+def frozen(a: Array) -> Array:
+    a.setflags(write=False)
+    return a
+
+
+@pytest.mark.parametrize("kind, options", SETTINGS, ids=NAMES)
+def test_the_same_bits_for_any_number_of_threads(kind: str, options: dict[str, Any], threads: None) -> None:
+    """Of a layer that is large enough for two."""
+    pydl.manual_seed(0)
+    layer = getattr(nn, kind)(96, 128, num_layers=2, bidirectional=True, **options)
+    x = pydl.tensor(drawn(1, 30, 24, 96).astype(np.float32), requires_grad=True)
+    lengths = np.random.default_rng(0).integers(1, 31, 24)
+    found = []
+    for n in (1, 2):
+        pydl.set_num_threads(n)
+        results = layer(x, lengths=lengths)
+        loss = sum((t * t).sum() for t in flat(results))
+        leaves = (x, *layer.parameters())
+        found.append([t.detach().numpy().copy() for t in (*flat(results), *pydl.autograd.grad(loss, leaves))])
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(*found, strict=True))

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pydl
 from pydl import nn
@@ -125,6 +127,21 @@ def test_a_packed_sequence_is_a_named_tuple() -> None:
         assert isinstance(other, rnn.PackedSequence) and repr(other) == repr(packed)
     assert repr(rnn.PackedSequence((data, sizes), sorted_indices=order)) == repr(packed)
     assert rnn.invert_permutation(None) is None
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=7), st.integers(0, 3), st.booleans(), st.booleans())
+def test_what_is_packed_comes_back(lengths: list[int], extra: int, batch_first: bool, integers: bool) -> None:
+    """Any lengths: unpacking, padding and the counts of the rows agree with the sequences."""
+    arrays = [drawn(i, n, 2) * 9 for i, n in enumerate(lengths)]
+    sequences = [pydl.tensor(a.astype(np.int64) if integers else a) for a in arrays]
+    packed = rnn.pack_sequence(sequences, enforce_sorted=False)
+    assert len(packed.data) == sum(lengths) == packed.batch_sizes.sum().item()
+    assert [s.tolist() for s in rnn.unpack_sequence(packed)] == [s.tolist() for s in sequences]
+    padded, found = rnn.pad_packed_sequence(packed, batch_first, total_length=max(lengths) + extra)
+    assert found.tolist() == lengths
+    again = rnn.pack_padded_sequence(padded, found, batch_first, enforce_sorted=False)
+    assert all(a.tolist() == b.tolist() for a, b in zip(packed, again, strict=True))
+    assert (padded != 0).sum().item() == sum((s != 0).sum().item() for s in sequences)
 
 
 def test_packing_copies() -> None:
