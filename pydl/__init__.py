@@ -46,7 +46,7 @@ pi = _math.pi
 # Loaded when they are first used, so that `import pydl` stays within milliseconds of `import numpy`.
 _LATER = {
     "config": "pydl._config", "load": "pydl.io", "save": "pydl.io", "show_config": "pydl._config",
-    **{name: f"pydl.{name}" for name in ("io", "models", "nn", "optim", "text", "utils")},
+    **{name: f"pydl.{name}" for name in ("inspect", "io", "models", "nn", "optim", "text", "utils")},
     **{
         name: f"pydl.ops.{family}"
         for family, names in {

@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "__main__", "__init__"),
 )
 FORBIDDEN = {"torch", "scipy", "sklearn", "pandas", "tests", "bench", "jax", "tensorflow"}
-# Read by the command line only, and inside functions only.
+# Read by the command line and by pictures only, and inside functions only.
 EXTRAS = {"matplotlib", "tqdm", "sklearn"}
 
 
@@ -84,7 +84,7 @@ def test_imports_go_down(path: Path) -> None:
 def test_numpy_is_the_only_package_needed(path: Path) -> None:
     for name, top in imports(path):
         root = name.split(".")[0]
-        if room_of(path) == "cli" and root in EXTRAS:
+        if room_of(path) in ("cli", "inspect") and root in EXTRAS:
             assert not top, f"{path.name} needs {root} at import"
         else:
             assert root not in FORBIDDEN | EXTRAS, f"{path.name} imports {root}"
