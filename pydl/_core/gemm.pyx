@@ -6,7 +6,8 @@ begun: cores of a shared machine, or of two kinds, differ in speed for moments a
 each thread all wait for the slowest. (512³ on a virtual machine whose cores now and then lose a third of their speed, independently
 of each other: median 2.2 ms with one part for each of two threads, 1.7 ms with tasks.) Tasks are of two kinds:
   cells     parts of C, each a product of its own on the same path
-  strips    columns of C; each thread packs A for itself before its first strip, so that narrow strips cost no more packing than wide ones
+  strips    columns of C, in blocks of rows; each thread packs A for itself before its first task and a strip of B when it comes to one,
+            so that small tasks cost no more packing than large ones
 What one thread packs no other reads: where two cores' caches are far apart, moving it cost a sixth of the time of 512³.
 """
 
@@ -35,7 +36,7 @@ cdef enum:
     STACK_BYTES = 16384          # packing space of small products, on the C stack
     TASKS = 8                    # tasks for each thread, where they can be so many
     MOST_TASKS = 128             # unless there are more threads; choosing among more grids takes longer than it brings
-    STRIP_BYTES = 4194304        # of A packed by each thread at a time, if that is more than one chunk of k
+    STRIP_BYTES = 4194304        # packed by each thread at a time, if that is more than one chunk of k
     STRIP_ROWS = 2048
     STRIP_COLS = 240             # columns for each thread from which strips pack less than cells
 
@@ -60,7 +61,7 @@ cdef struct Job:                 # what a team of threads works on
     char* taken                  # one byte for each task
     char* work                   # `stride` bytes for each thread
     ptrdiff_t stride, packed     # strips: of these, the first `packed` bytes belong to A
-    ptrdiff_t i0, m              # strips of packed paths: the rows
+    ptrdiff_t i0, m, block       # strips of packed paths: the rows, in blocks of at most `block` that are tasks of their own
     ptrdiff_t k0, span           # and the part of k that is multiplied
 
 
@@ -123,7 +124,7 @@ cdef void run_jobs(const Product* p, const Batch* batch, const Grid* g, ptrdiff_
 cdef void prepare(const Job* job, char* work) noexcept nogil:
     """Packs what all strips of a thread read."""
     cdef const Product* p = job.p
-    cdef ptrdiff_t rows = even_block(job.m, p.t.gemm_mc, p.t.gemm_mr), i, k0 = job.k0, kc
+    cdef ptrdiff_t rows = even_block(job.m, job.block, p.t.gemm_mr), i, k0 = job.k0, kc
     while k0 < job.k0 + job.span:
         kc = min(p.kc, p.k - k0)
         if p.path == SWAPPED:
@@ -137,32 +138,33 @@ cdef void prepare(const Job* job, char* work) noexcept nogil:
         k0 += kc
 
 
-cdef void run_strip(const Job* job, ptrdiff_t i, char* work) noexcept nogil:
+cdef void run_strip(const Job* job, ptrdiff_t task, char* work, ptrdiff_t* packed) noexcept nogil:
+    """Some rows of a strip; a thread that goes on in the strip it packed last (`packed`) packs nothing."""
     cdef const Product* p = job.p
     cdef const char* tiles = NULL
     cdef char* panels = work + job.packed
-    cdef ptrdiff_t rows = even_block(job.m, p.t.gemm_mc, p.t.gemm_mr), col = edge(p.n, job.g.col_unit, i, job.g.cols)
-    cdef ptrdiff_t k0 = job.k0, kc, r
-    cdef Product q = cell(p, &job.g, i)
-    if p.path == SWAPPED:
-        run_swapped_cols(&q, work, panels)
-        return
-    while k0 < job.k0 + job.span:
+    cdef ptrdiff_t i = task // job.g.rows, rows = even_block(job.m, job.block, p.t.gemm_mr), r = task % job.g.rows * rows
+    cdef ptrdiff_t col = edge(p.n, job.g.col_unit, i, job.g.cols), cols = edge(p.n, job.g.col_unit, i + 1, job.g.cols) - col
+    cdef ptrdiff_t width = up(cols, p.t.gemm_nr), k0 = job.k0, kc
+    while k0 < job.k0 + job.span and r < job.m:
         kc = min(p.kc, p.k - k0)
-        p.t.pack_b(kc, q.n, q.b + k0 * p.b_row * p.size, p.b_row, p.b_col, panels)
-        r = 0
-        while r < job.m:
-            if p.path == PACK_AB:
-                tiles = work + ((k0 - job.k0) * up(job.m, p.t.gemm_mr) + r * kc) * p.size
-            run_rows(p, job.i0 + r, min(rows, job.m - r), col, q.n, k0, kc, panels, tiles)
-            r += rows
+        if packed[0] != i:
+            p.t.pack_b(kc, cols, p.b + (k0 * p.b_row + col * p.b_col) * p.size, p.b_row, p.b_col,
+                       panels + (k0 - job.k0) * width * p.size)
+        if p.path == PACK_AB:
+            tiles = work + ((k0 - job.k0) * up(job.m, p.t.gemm_mr) + r * kc) * p.size
+        run_rows(p, job.i0 + r, min(rows, job.m - r), col, cols, k0, kc, panels + (k0 - job.k0) * width * p.size, tiles)
         k0 += kc
+    if r < job.m:
+        packed[0] = i
 
 
 cdef void run_share(const Job* job, int thread, int threads) noexcept nogil:
     """The thread's own tasks from the first to the last, then those of the others from the last to the first."""
     cdef ptrdiff_t n = job.n_tasks, jobs = job.batch.n * job.g.rows * job.g.cols if job.batch != NULL else 0, lo, hi, i, task
     cdef char* work = job.work + thread * job.stride
+    cdef ptrdiff_t packed = -1
+    cdef Product q
     cdef bint ready = job.batch != NULL
     cdef int s
     for s in range(threads):
@@ -174,8 +176,11 @@ cdef void run_share(const Job* job, int thread, int threads) noexcept nogil:
             if not ready:
                 prepare(job, work)
                 ready = True
-            if job.batch == NULL:
-                run_strip(job, task, work)
+            if job.batch == NULL and job.p.path == SWAPPED:
+                q = cell(job.p, &job.g, task)
+                run_swapped_cols(&q, work, work + job.packed)
+            elif job.batch == NULL:
+                run_strip(job, task, work, &packed)
             else:
                 run_jobs(job.p, job.batch, &job.g, jobs * task // n, jobs * (task + 1) // n, work)
 
@@ -195,21 +200,23 @@ cdef int run_strips(const Product* p, int threads, ptrdiff_t most) except -1:
     cdef Product largest = p[0]
     cdef bint swapped = p.path == SWAPPED
     cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr, mc = p.m, span = p.k, flags
-    job.p, job.batch = p, NULL
+    job.p, job.batch, job.block = p, NULL, p.t.gemm_mc
     if not swapped:
         mc = even_block(p.m, STRIP_ROWS, mr)
-        span = min(p.k, max(1, STRIP_BYTES // (mc * p.kc * p.size)) * p.kc)
     job.g.row_unit, job.g.col_unit = up(p.m, nr * mr), mr if swapped else FLAT_PANELS * nr
     cut(mc, p.n, 1, threads, most, 2, 6, &job.g)
     largest.n = cell_size(p.n, job.g.col_unit, job.g.cols)
-    job.n_tasks = job.g.cols
+    if not swapped:
+        span = min(p.k, max(1, STRIP_BYTES // ((mc + largest.n) * p.kc * p.size)) * p.kc)
+        job.g.rows = (mc + p.t.gemm_mc - 1) // p.t.gemm_mc
+    job.n_tasks = job.g.cols * job.g.rows
     flags = up(job.n_tasks, 2 * LINE)
     if swapped:
         job.packed = up(p.k * up(p.m, nr) * p.size, LINE)
         job.stride = up(job.packed + swapped_work(&largest), 2 * LINE)
     else:
         job.packed = up((span * up(mc, mr) + 16) * p.size, LINE) if p.path == PACK_AB else 0
-        job.stride = up(job.packed + p.kc * up(largest.n, nr) * p.size, 2 * LINE)
+        job.stride = up(job.packed + span * up(largest.n, nr) * p.size, 2 * LINE)
     job.work = <char*>scratch(flags + job.stride * threads)
     job.taken = job.work + job.stride * threads
     enter_kernel()
@@ -263,14 +270,14 @@ cdef int run_cells(const Product* p, const Batch* batch, int threads, ptrdiff_t 
 cdef int run_large(Product* p, const Batch* batch, int threads, double work_ns) except -1:
     """With scratch memory, threads, and the interpreter lock given up when that pays."""
     cdef double item_ns = work_ns / batch.n
-    cdef ptrdiff_t most = max(threads, min(<ptrdiff_t>min(TASKS * threads, MOST_TASKS), <ptrdiff_t>(work_ns / TASK_NS))), i
+    cdef ptrdiff_t most = max(threads, min(<ptrdiff_t>min(TASKS * threads, MOST_TASKS), <ptrdiff_t>(work_ns / TASK_NS)))
     cdef bint wide = p.n >= STRIP_COLS * threads and (p.path == PACK_AB or (p.path == PACK_B and not p.flat))
     if threads == 1:
         return run_cells(p, batch, 1, 1, work_ns)
     if p.k == 0 or not (wide or p.path == SWAPPED) or item_ns < STRIP_NS or batch.n >= 4 * threads:
         return run_cells(p, batch, threads, threads if p.path == SUM else most, work_ns)
     most = max(threads, min(most, <ptrdiff_t>(item_ns / TASK_NS)))
-    for i in range(batch.n):
+    for _i in range(batch.n):
         run_strips(p, threads, most)
         p.a += batch.a
         p.b += batch.b
