@@ -98,6 +98,15 @@ nn.LSTM(2, 4, dropout=2)
 nn.LSTM(2, 4, dropout=True)
 nn.LSTM(2, 4, dropout='a')
 nn.LSTM(2, 4, 2, dropout=-1)
+nn.LSTM(2, 4, num_layers=1.5)
+nn.LSTM(2, 4, num_layers='2')
+nn.LSTM(2, 4, proj_size=1.5)
+nn.LSTM(2, 4, dropout=float('nan'))
+r.invert_permutation(T.tensor([0, 5]))
+r.invert_permutation(T.tensor([0., 1.]))
+r.invert_permutation(T.tensor([1, 0, 2]))
+r.pad_packed_sequence(packed, total_length=4.5)
+r.pad_sequence([T.ones(0, 3)]).shape
 nn.LSTM(2)
 nn.LSTM(2, 4, nonlinearity='tanh')
 nn.RNNBase('X', 2, 3)
@@ -157,6 +166,11 @@ STRICTER = [
     ("relu(r.PackedSequence(T.ones(4, 2), T.tensor([3., 1.])))", TypeError, "batch_sizes must be a vector of int64"),
     ("relu(r.PackedSequence(T.ones(4, 2), T.tensor([3, 1]), T.tensor([1, 0])), h)", ShapeError, "one number for each"),
     ("relu(r.PackedSequence(T.ones(4, 2), T.tensor([3, 1]), T.tensor([0, 1, 7])), h)", IndexError, "7"),
+    (
+        "nn.RNN(2, 4, 2)(r.PackedSequence(T.ones(2, 2), T.tensor([2]), T.tensor([0, 1]), T.tensor([0, 2])))",
+        IndexError,
+        "2",
+    ),
     ("lstm(x, h)", TypeError, r"LSTM: hx must be a pair of Tensors \(h_0, c_0\), not Tensor"),
     ("lstm(x, (h,))", TypeError, r"LSTM: hx must be a pair of Tensors \(h_0, c_0\), not a tuple of 1: Tensor"),
     ("lstm(x, (h, None))", TypeError, "not a tuple of 2: Tensor, NoneType"),
@@ -194,6 +208,15 @@ STRICTER = [
     ("nn.LSTMCell(2, 3)(T.ones(4, 2), (T.ones(4, 3),))", TypeError, "LSTMCell: hx must be a pair of Tensors"),
     ("nn.GRUCell(2, 3)([1.0])", TypeError, "GRUCell: input must be a Tensor, not a list of 1: float"),
     ("nn.GRUCell(2, 3)(T.ones(4, 2), T.ones(3, 3))", ShapeError, r"hx has the shape \(3, 3\) but must be \(4, 3\)"),
+    ("gru(x, lengths=[2**70, 1, 1])", ShapeError, "lengths must fit the steps of the input"),
+    ("gru(x, lengths=T.tensor([255, 1, 1], dtype=T.uint8))", ShapeError, r"lengths\[0\] is 255, but input"),
+    ("gru(x, lengths={2, 3, 1})", TypeError, "lengths must be a list or a 1-D tensor of integers, not set"),
+    ("r.invert_permutation(T.tensor([0, 0]))", ShapeError, r"\[0, 0\] names a number twice"),
+    ("r.invert_permutation(T.tensor([0, -1]))", IndexError, "index -1 is out of bounds"),
+    ("gru(r.PackedSequence(T.ones(3, 2), [2, 1]))", TypeError, "batch_sizes of a PackedSequence must be a Tensor"),
+    ("gru(r.PackedSequence([[1.0]], T.tensor([1])))", TypeError, "data of a PackedSequence must be a Tensor, not list"),
+    ("nn.LSTM(2, 3, checkpoint=1)", TypeError, "checkpoint should be of type bool"),
+    ("nn.LSTM(2, 3, forget_bias=float('inf'))", ValueError, "forget_bias should be finite"),
     ("nn.GRU(2, 3, bias_mode='one')", ValueError, "bias_mode must be 'double'"),
     ("nn.LSTM(2, 3, forget_bias='a')", TypeError, "forget_bias should be a number"),
     ("nn.LSTM(2, 3, bias=False, forget_bias=1.0)", ValueError, "forget_bias belongs to an LSTM with bias"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -18,14 +19,13 @@ SHOWN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def check_sizes(input_size: Any, hidden_size: Any, num_layers: int, proj_size: int) -> None:
-    for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
+def check_sizes(input_size: Any, hidden_size: Any, num_layers: Any, proj_size: Any) -> None:
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "proj_size": proj_size}
+    for name, value in sizes.items():
         if not isinstance(value, int):
             raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
-        if value <= 0:
+        if value <= 0 and name != "proj_size":
             raise ValueError(f"{name} must be greater than zero, got {value}")
-    if num_layers <= 0:
-        raise ValueError(f"num_layers must be greater than zero, got {num_layers}")
     if proj_size < 0:
         raise ValueError(f"proj_size should be a positive integer, or zero to disable projections, got {proj_size}")
     if proj_size >= hidden_size:
@@ -56,10 +56,11 @@ def check(
     proj_size: int,
     bias_mode: Any,
     forget_bias: Any,
+    checkpoint: Any,
 ) -> int:
     """The number of gates of the mode, after checking every option."""
     check_dropout(dropout, num_layers)
-    for name, value in (("bias", bias), ("batch_first", batch_first)):
+    for name, value in (("bias", bias), ("batch_first", batch_first), ("checkpoint", checkpoint)):
         if not isinstance(value, bool):
             raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
     check_sizes(input_size, hidden_size, num_layers, proj_size)
@@ -74,6 +75,8 @@ def check(
             raise ValueError(f"forget_bias belongs to an LSTM with bias, got mode {mode} and bias={bias}")
         if isinstance(forget_bias, bool) or not isinstance(forget_bias, int | float):
             raise TypeError(f"forget_bias should be a number, got: {type(forget_bias).__name__}")
+        if not math.isfinite(forget_bias):
+            raise ValueError(f"forget_bias should be finite, got {forget_bias}")
     return _N_GATES[mode]
 
 

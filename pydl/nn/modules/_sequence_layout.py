@@ -15,6 +15,7 @@ from pydl._core.errors import ShapeError
 from pydl._core.tape import wrap
 from pydl.nn.utils import _packing as packing
 from pydl.nn.utils.rnn import PackedSequence, packed_sizes
+from pydl.ops._checks import check_range, index_values
 from pydl.tensor import Tensor
 
 __all__ = ["Layout", "layout_of"]
@@ -133,12 +134,15 @@ class _PackedRows(Layout):
         self._x = x
         self.sizes = packed_sizes(x, name)
         if x.sorted_indices is not None and x.unsorted_indices is not None:
-            self.order, self.inverse = x.sorted_indices.array, x.unsorted_indices.array
+            self.order = index_values(x.sorted_indices, name, "sorted_indices")
+            self.inverse = index_values(x.unsorted_indices, name, "unsorted_indices")
             if self.order.shape != (self.sizes[0],) or self.inverse.shape != self.order.shape:
                 raise ShapeError(
                     f"{name}: sorted_indices {self.order.shape} and unsorted_indices {self.inverse.shape} must have "
                     f"one number for each of the {self.sizes[0]} sequences"
                 )
+            for permutation in (self.order, self.inverse):
+                check_range(permutation, self.sizes[0], 0, name)
 
     def rows(self) -> Tensor:
         return self._x.data
@@ -152,11 +156,12 @@ def layout_of(input: Any, lengths: Any, batch_first: bool, name: str) -> Layout:
     if isinstance(input, PackedSequence):
         if lengths is not None:
             raise ValueError(f"{name}: lengths belongs to a padded batch; a PackedSequence knows its own")
+        packed = _PackedRows(input, name)
         if input.data.ndim != 2:
             raise ShapeError(
                 f"{name}: the data of a PackedSequence must be 2-D (rows, features), not {_shape(input.data)}"
             )
-        return _PackedRows(input, name)
+        return packed
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}: input must be a Tensor or a PackedSequence, not {type(input).__name__}")
     if input.ndim not in (2, 3):

@@ -73,8 +73,9 @@ class RNNBase(Module):
     ) -> None:
         super().__init__()
         n_gates = options.check(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size, bias_mode, forget_bias
-        )
+            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size, bias_mode, forget_bias,
+            checkpoint,
+        )  # fmt: skip
         self.mode = mode
         self.input_size = input_size
         self.hidden_size = hidden_size

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from operator import index as as_int
 from typing import Any
 
@@ -39,7 +39,7 @@ def lengths_arg(lengths: Any, n_sequences: int, n_steps: int | None, shape: Any,
             )
         values = values.astype(np.int64)
     else:
-        if isinstance(lengths, str) or not isinstance(lengths, Iterable):
+        if isinstance(lengths, str | Mapping | Set) or not isinstance(lengths, Iterable):
             raise TypeError(f"{op}: lengths must be a list or a 1-D tensor of integers, not {type(lengths).__name__}")
         values = np.array([_length(n, op) for n in lengths], np.int64)
     if values.size != n_sequences:
@@ -57,9 +57,12 @@ def lengths_arg(lengths: Any, n_sequences: int, n_steps: int | None, shape: Any,
 
 def _length(value: Any, op: str) -> int:
     try:
-        return as_int(value)
+        length = as_int(value)
     except TypeError:
         raise TypeError(f"{op}: lengths must be integers, but one is {value!r}") from None
+    if not -(2**63) <= length < 2**63:
+        raise ShapeError(f"{op}: lengths must fit the steps of the input, but one is {length}")
+    return length
 
 
 def falling_order(lengths: Array) -> Array:

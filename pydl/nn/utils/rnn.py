@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import index as as_int
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from pydl._core.errors import ShapeError
 from pydl._core.tape import wrap
 from pydl.nn.utils import _packing as packing
+from pydl.ops._checks import check_range, index_values
 from pydl.tensor import Tensor
 
 __all__ = [
@@ -121,7 +123,8 @@ sorted_indices=tensor([1, 0]), unsorted_indices=tensor([1, 0]))
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """q with q[p[i]] = i; None for None.
 
-    Shapes: p and q (B) of an integer type. Errors: IndexError for a number outside of [0, B).
+    Shapes: p and q (B), int64 or int32. Errors: IndexError for a number outside of [0, B); ShapeError if one is there
+    twice; RuntimeError for another type.
     Source: torch.nn.utils.rnn.invert_permutation.
 
     Example:
@@ -132,8 +135,12 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """
     if permutation is None:
         return None
-    inverse = np.empty_like(permutation.array)
-    inverse[permutation.array] = np.arange(inverse.size, dtype=inverse.dtype)
+    values = index_values(permutation, "invert_permutation", "permutation")
+    check_range(values, values.size, 0, "invert_permutation")
+    if values.ndim != 1 or np.bincount(values, minlength=values.size).max(initial=1) > 1:
+        raise ShapeError(f"invert_permutation: {permutation.tolist()} names a number twice or is not a vector")
+    inverse = np.empty_like(values)
+    inverse[values] = np.arange(inverse.size, dtype=inverse.dtype)
     made: Any = wrap(inverse)
     return made
 
@@ -215,6 +222,7 @@ def pad_packed_sequence(
     data, sizes = sequence.data, sequence.batch_sizes.array
     n_steps, n_sequences = sizes.size, int(sizes[0]) if sizes.size else 0
     if total_length is not None:
+        total_length = as_int(total_length)
         if total_length < n_steps:
             raise ShapeError(
                 f"{name}: total_length must be at least the length of the longest sequence, "
@@ -247,6 +255,9 @@ def _check_packed(sequence: Any, name: str) -> None:
 
 def packed_sizes(sequence: PackedSequence, name: str) -> tuple[int, ...]:
     """The number of rows of each step; raises unless they do not rise and name every row of data once."""
+    for field, value in zip(sequence._fields, sequence, strict=True):
+        if not isinstance(value, Tensor) and (value is not None or field in ("data", "batch_sizes")):
+            raise TypeError(f"{name}: {field} of a PackedSequence must be a Tensor, not {type(value).__name__}")
     sizes = sequence.batch_sizes.array
     if sizes.dtype.kind not in "iu" or sizes.ndim != 1:
         raise TypeError(
