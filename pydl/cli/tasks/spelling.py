@@ -102,7 +102,7 @@ class LetterRules:
             chunks[new] = best[places[new]]
             known |= new
         found = []
-        rows: list[list[int]] = chunks.tolist()
+        rows: Any = chunks.tolist()
         for row, length in zip(rows, lengths.tolist(), strict=True):
             both = [p for chunk in row[:length] for p in divmod(chunk, self.n_phonemes)]
             found.append([p for p in both if p])
