@@ -8,7 +8,8 @@ of each other: median 2.4 ms with one part for each of two threads, 2.1 ms with 
   cells     parts of C, each a product of its own on the same path
   strips    columns of C, in blocks of rows; each thread packs A for itself before its first task and a strip of B when it comes to one,
             so that small tasks cost no more packing than large ones
-What one thread packs no other reads: where two cores' caches are far apart, panels packed by all for all made the best time of 512³ a sixth longer.
+What one thread packs no other reads: where the caches of two cores are far apart, panels packed by all for all made the best time of
+512³ a sixth longer.
 """
 
 from cython.parallel cimport prange
