@@ -5,6 +5,7 @@
 #include "simd.h"
 #include "vmath.h"
 #include "recurrent.h"
+#include "recurrent_thin.h"
 
 #define ENTRY(name) .name = name,
 const pydl_recurrent PYDL_OWN(pydl_recurrent) = {PYDL_RECURRENT(ENTRY)};

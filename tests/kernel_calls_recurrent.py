@@ -22,6 +22,7 @@ SIGNATURES.update(
         "recurrent.gru_update": "nnpnnpnpn",
         "recurrent.gru_update_bwd": "nnpnpnpnpnnpnpn",
         "recurrent.gru_reset_bwd": "nnpnpnpnpnpn",
+        "recurrent.thin": "nnnpnpnpnpi",
     }
 )
 

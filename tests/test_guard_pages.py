@@ -39,6 +39,7 @@ FAMILIES = {
 ROOT = Path(__file__).resolve().parent.parent
 TESTED_ELSEWHERE = {  # tests/test_gemm.py; fma_chains has no array but LANES elements, see test_kernels.py
     "gemm_block", "pack_b", "pack_a", "gemm_store_transposed", "gemv_dot", "gemv_sum", "fma_chains",
+    "recurrent.thin",  # tests/test_recurrent_kernels.py
 }  # fmt: skip
 
 

@@ -15,7 +15,9 @@ cimport numpy as cnp
 from pydl._core.gemm cimport gemm
 from pydl._core.kernels cimport PYDL_B_add, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, threads_for
 from pydl._core.recurrent_call cimport Call, end_row, first_row, matrix, region_end, run, start, team_of
-from pydl._core.recurrent_steps cimport BACKWARD, FORWARD, GRU_AFTER, GRU_BEFORE, INITIAL, LSTM, Steps
+from pydl._core.recurrent_steps cimport (
+    BACKWARD, BLOCK_UNITS, FORWARD, GRU_AFTER, GRU_BEFORE, INITIAL, LSTM, THIN_ROWS, Steps,
+)
 from pydl._core.tape cimport TensorBase, new
 
 cnp.import_array()
@@ -191,7 +193,8 @@ cdef TensorBase backward_room(Call c, TensorBase dh_n, TensorBase dc_n, bint ove
         memcpy(s.carry, s.dh_n, state_bytes)
     if s.w_hr != NULL:
         s.dh = c.room(s.n_rows * s.out * s.size)
-    s.room = c.room(threads * s.batch * s.t.gemm_nr * s.size)
+    s.room_units = max(max(min(s.batch, s.t.gemm_mc) * s.t.gemm_nr, <ptrdiff_t>BLOCK_UNITS), THIN_ROWS * up(max(s.hidden, s.out), s.t.gemm_nr))
+    s.room = c.room(threads * s.room_units * s.size)
     return dc0
 
 

@@ -22,6 +22,12 @@ cdef extern from "recurrent_kernels.h" nogil:
                                ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
         void (*gru_reset_bwd)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*, ptrdiff_t, const void*,
                               ptrdiff_t, void*, ptrdiff_t) noexcept nogil
+        void (*thin)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*,
+                     int) noexcept nogil
+
+cdef enum:
+    THIN_ROWS = 2                # of a step, up to which `thin` computes its products
+    BLOCK_UNITS = 512            # rows times units of a block, if the rows are few: its gates stay in L1
 
 cdef enum Cell:
     RNN_TANH, RNN_RELU, LSTM, GRU_AFTER, GRU_BEFORE
@@ -57,7 +63,8 @@ cdef struct Steps:
     char* dh                     # (N, out): LSTM with projection: gradient of h
     char* carry                  # (batch, hidden): LSTM: of c; GRU: what passes no gate
     char* dh0                    # (batch, out) or NULL
-    char* room                   # (batch, nr) of every thread
+    char* room                   # room_units of every thread
+    ptrdiff_t room_units
 
 cdef inline ptrdiff_t step_at(const Steps* s, ptrdiff_t i) noexcept nogil:
     """The i-th step in the order of the forward pass."""

@@ -51,10 +51,12 @@ cdef inline const char* c_before(const Steps* s, const Block* b) noexcept nogil:
     return s.c + (((s.first[b.before] if s.keep else 0) + b.row) * s.hidden + b.u) * s.size
 
 
-cdef void product(const Steps* s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t k, const char* a, ptrdiff_t lda, const char* panel, char* c,
-                  ptrdiff_t ldc, const char* bias, int flags) noexcept nogil:
-    """c = a · panel + bias, or added to c; n columns of one panel."""
+cdef void product(const Steps* s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t k, const char* a, ptrdiff_t lda, const char* panel,
+                  ptrdiff_t apart, char* c, ptrdiff_t ldc, const char* bias, int flags) noexcept nogil:
+    """c = a · panels + bias, or added to c; n columns of panels that are `apart`."""
     cdef ptrdiff_t k0 = 0, kc = k, nr = s.t.gemm_nr
+    cdef const char* b
+    cdef int f
     if rows <= 0:
         return
     if k > s.t.gemm_kc:
@@ -62,8 +64,11 @@ cdef void product(const Steps* s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t k, cons
         kc = ((k + kc - 1) // kc + 7) // 8 * 8
     while True:
         kc = min(kc, k - k0)
-        s.t.gemm_block(rows, n, kc, 1, a + k0 * s.size, lda, 1, 0, 0, panel + k0 * nr * s.size, nr, 0, 0, c, ldc,
-                       bias if k0 + kc == k else NULL, flags | PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 else 0))
+        f, b = flags | PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 else 0), panel + k0 * nr * s.size
+        if rows <= THIN_ROWS:
+            s.k.thin(rows, n, kc, a + k0 * s.size, lda, b, apart, c, ldc, bias if k0 + kc == k else NULL, f)
+        else:
+            s.t.gemm_block(rows, n, kc, 1, a + k0 * s.size, lda, 1, 0, 0, b, nr, apart, 0, c, ldc, bias if k0 + kc == k else NULL, f)
         k0 += kc
         if k0 >= k:
             return
@@ -78,25 +83,25 @@ cdef inline const char* gate_panel(const Steps* s, ptrdiff_t gate, const Block* 
 
 cdef void forward_span(const Steps* s, int phase, const Block* b) noexcept nogil:
     """Rows whose previous states lie together."""
-    cdef ptrdiff_t rows = b.end - b.row, size = s.size, hidden = s.hidden, ldg = s.n_gates * hidden, q
+    cdef ptrdiff_t rows = b.end - b.row, size = s.size, hidden = s.hidden, ldg = s.n_gates * hidden, nr = s.t.gemm_nr, q
     cdef const char* h = h_before(s, b)
     cdef char* g = gates_of(s, s.g, b)
     cdef char* m = s.m + (kept_row(s, b.t) + b.row) * hidden * size if s.m != NULL else NULL
     cdef char* y = s.y + ((s.first[b.t] + b.row) * s.out + b.u) * size
     cdef ptrdiff_t at = (kept_row(s, b.t) + b.row) * hidden + b.u
     if s.cell == GRU_BEFORE and phase == 1:
-        product(s, rows, b.w, hidden, m, hidden, gate_panel(s, 2, b), g + 2 * hidden * size, ldg, NULL, PYDL_GEMM_ACCUMULATE)
+        product(s, rows, b.w, hidden, m, hidden, gate_panel(s, 2, b), s.out * nr, g + 2 * hidden * size, ldg, NULL, PYDL_GEMM_ACCUMULATE)
         s.k.gru_update(rows, b.w, g, ldg, hidden, h + b.u * size, s.out, y, s.out)
         return
     for q in range(s.n_gates if s.cell == LSTM or s.n_gates == 1 else 2):
-        product(s, rows, b.w, s.out, h, s.out, gate_panel(s, q, b), g + q * hidden * size, ldg, NULL, PYDL_GEMM_ACCUMULATE)
+        product(s, rows, b.w, s.out, h, s.out, gate_panel(s, q, b), s.out * nr, g + q * hidden * size, ldg, NULL, PYDL_GEMM_ACCUMULATE)
     if m != NULL:
         m += b.u * size
     if s.cell == LSTM:
         s.k.lstm_fwd(rows, b.w, g, ldg, hidden, c_before(s, b), hidden, s.c + at * size, hidden,
                      s.tc + at * size if s.tc != NULL else NULL, hidden, y if s.w_hr == NULL else m, s.out if s.w_hr == NULL else hidden)
     elif s.cell == GRU_AFTER:
-        product(s, rows, b.w, s.out, h, s.out, gate_panel(s, 2, b), m, hidden, s.b_hn + b.u * size if s.b_hn != NULL else NULL, 0)
+        product(s, rows, b.w, s.out, h, s.out, gate_panel(s, 2, b), s.out * nr, m, hidden, s.b_hn + b.u * size if s.b_hn != NULL else NULL, 0)
         s.k.gru_fwd(rows, b.w, g, ldg, hidden, m, hidden, h + b.u * size, s.out, y, s.out)
     elif s.cell == GRU_BEFORE:
         s.k.gru_reset(rows, b.w, g, ldg, hidden, h + b.u * size, s.out, m, hidden)
@@ -106,10 +111,10 @@ cdef void forward_span(const Steps* s, int phase, const Block* b) noexcept nogil
 
 cdef void forward_block(const Steps* s, int phase, const Block* whole) noexcept nogil:
     cdef Block b = whole[0]
-    cdef ptrdiff_t size = s.size
+    cdef ptrdiff_t size = s.size, apart = s.hidden * s.t.gemm_nr
     if phase == 1 and s.w_hr != NULL:
         product(s, b.end - b.row, b.w, s.hidden, s.m + (kept_row(s, b.t) + b.row) * s.hidden * size, s.hidden,
-                s.w_hr + b.index * s.hidden * s.t.gemm_nr * size, s.y + ((s.first[b.t] + b.row) * s.out + b.u) * size, s.out, NULL, 0)
+                s.w_hr + b.index * apart * size, apart, s.y + ((s.first[b.t] + b.row) * s.out + b.u) * size, s.out, NULL, 0)
         return
     while b.row < whole.end:
         b.end = min(b.n_before, whole.end) if b.row < b.n_before else whole.end
@@ -128,10 +133,10 @@ cdef void through_weights(const Steps* s, ptrdiff_t t, ptrdiff_t row, ptrdiff_t 
     if rows <= 0:
         return
     at = s.first[t] + row
-    product(s, rows, b.w, k, s.dg + at * ldg * s.size, ldg, panel, out, ldo, NULL, flags)
+    product(s, rows, b.w, k, s.dg + at * ldg * s.size, ldg, panel, ldg * nr, out, ldo, NULL, flags)
     if s.cell == GRU_AFTER:
-        product(s, rows, b.w, s.hidden, s.dm + at * s.hidden * s.size, s.hidden, panel + k * nr * s.size, out, ldo, NULL,
-                PYDL_GEMM_ACCUMULATE)
+        product(s, rows, b.w, s.hidden, s.dm + at * s.hidden * s.size, s.hidden, panel + k * nr * s.size, ldg * nr, out,
+                ldo, NULL, PYDL_GEMM_ACCUMULATE)
 
 
 cdef void backward_span(const Steps* s, int phase, const Block* b, const char* dh1, ptrdiff_t ld1, const char* dh2,
@@ -170,6 +175,7 @@ cdef void projected_gradient(const Steps* s, const Block* b) noexcept nogil:
 cdef void backward_block(const Steps* s, int phase, const Block* whole, char* room) noexcept nogil:
     cdef Block b = whole[0]
     cdef ptrdiff_t size = s.size, nr = s.t.gemm_nr, rows = whole.end - whole.row, ldg = s.n_gates * s.hidden, ld1 = s.out, ld2
+    cdef ptrdiff_t width = (b.w + nr - 1) // nr * nr
     cdef const char* dh1 = s.dy + (s.first[b.t] * s.out + b.u) * size
     cdef const char* dh2
     cdef bint whole_dh = phase == 1        # room holds all there is
@@ -177,24 +183,24 @@ cdef void backward_block(const Steps* s, int phase, const Block* whole, char* ro
         projected_gradient(s, &b)
         return
     if s.w_hr != NULL:
-        product(s, rows, b.w, s.out, s.dh + (s.first[b.t] + b.row) * s.out * size, s.out, s.w_hr + b.index * s.out * nr * size, room, nr,
-                NULL, 0)
+        product(s, rows, b.w, s.out, s.dh + (s.first[b.t] + b.row) * s.out * size, s.out, s.w_hr + b.index * s.out * nr * size,
+                s.out * nr, room, width, NULL, 0)
     elif phase == 1:
         product(s, rows, b.w, s.hidden, s.dg + ((s.first[b.t] + b.row) * ldg + 2 * s.hidden) * size, ldg,
-                s.w + (b.index * ldg + 2 * s.hidden) * nr * size, room, nr, NULL, 0)
+                s.w + (b.index * ldg + 2 * s.hidden) * nr * size, ldg * nr, room, width, NULL, 0)
     else:
-        through_weights(s, b.after, b.row, min(b.n_after, b.end) - b.row, &b, room, nr, 0)
+        through_weights(s, b.after, b.row, min(b.n_after, b.end) - b.row, &b, room, width, 0)
     while b.row < whole.end:
         b.end = min(b.n_before, whole.end) if b.row < b.n_before else whole.end
         if b.row < b.n_after and not whole_dh:
             b.end = min(b.end, b.n_after)
         dh2, ld2 = NULL, 0
         if not whole_dh and b.row < b.n_after:
-            dh2, ld2 = room + (b.row - whole.row) * nr * size, nr
+            dh2, ld2 = room + (b.row - whole.row) * width * size, width
         elif not whole_dh and s.cell != GRU_AFTER and s.cell != GRU_BEFORE:
             dh2, ld2 = s.dh_n + (b.row * s.out + b.u) * size, s.out
         if whole_dh:
-            backward_span(s, phase, &b, room + (b.row - whole.row) * nr * size, nr, NULL, 0)
+            backward_span(s, phase, &b, room + (b.row - whole.row) * width * size, width, NULL, 0)
         else:
             backward_span(s, phase, &b, dh1 + b.row * ld1 * size, ld1, dh2, ld2)
         b.row = b.end
@@ -215,16 +221,18 @@ cdef void find_neighbors(const Steps* s, Block* b) noexcept nogil:
 
 
 cdef void one_phase(const Steps* s, Walk what, int phase, Block* b, int thread, int team, char* room) noexcept nogil:
-    """This thread's blocks of the step b.t."""
+    """This thread's blocks of the step b.t: a panel of units, or several where the rows are few."""
     cdef ptrdiff_t nr = s.t.gemm_nr, i, row, n = s.sizes[b.t]
     cdef ptrdiff_t width = s.out if what == INITIAL or (s.w_hr != NULL and (phase == 1) == (what == FORWARD)) else s.hidden
-    cdef ptrdiff_t blocks = (width + nr - 1) // nr
+    cdef ptrdiff_t panels = (width + nr - 1) // nr, end = panels * (thread + 1) // team, group
     row = b.n_before if what == INITIAL else 0
     while row < n:
-        for i in range(blocks * thread // team, blocks * (thread + 1) // team):
-            b.index, b.u = i, i * nr
-            b.w = min(nr, width - b.u)
-            b.row, b.end = row, min(n, row + s.t.gemm_mc)
+        b.row, b.end = row, min(n, row + s.t.gemm_mc)
+        group = panels if b.end - row <= THIN_ROWS else max(<ptrdiff_t>1, BLOCK_UNITS // ((b.end - row) * nr))
+        i = panels * thread // team
+        while i < end:
+            b.index, b.u, b.row = i, i * nr, row
+            b.w = min(min(group, end - i) * nr, width - b.u)
             if what == FORWARD:
                 forward_block(s, phase, b)
             elif what == BACKWARD:
@@ -232,6 +240,7 @@ cdef void one_phase(const Steps* s, Walk what, int phase, Block* b, int thread, 
             else:
                 through_weights(s, b.t, row, b.end - row, b, s.dh0 + (row * s.out + b.u) * s.size, s.out,
                                 PYDL_GEMM_ACCUMULATE if s.cell == GRU_AFTER or s.cell == GRU_BEFORE else 0)
+            i += group
         row += s.t.gemm_mc
 
 
@@ -239,7 +248,7 @@ cdef void walk_part(const Steps* s, Walk what, ptrdiff_t i0, ptrdiff_t i1, int t
                     int spins) noexcept nogil:
     cdef ptrdiff_t j
     cdef int phase, n_phases = 2 if what != INITIAL and (s.w_hr != NULL or s.cell == GRU_BEFORE) else 1
-    cdef char* room = s.room + thread * s.batch * s.t.gemm_nr * s.size
+    cdef char* room = s.room + thread * s.room_units * s.size
     cdef Block b
     for j in range(i1 - i0):
         b.t = step_at(s, i0 + j if what == FORWARD else i1 - 1 - j)
