@@ -3,7 +3,7 @@
 
 from operator import index as as_int
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport SIZE_MAX, int64_t
 from libc.string cimport memset
 
 cimport numpy as cnp
@@ -51,7 +51,7 @@ cdef class Call:
         if x is None:
             return NULL
         x = contiguous_memory(x)
-        self.owned.append(x)
+        self.owned.append(x.a)       # not x: another thread, or a signal handler between regions, may give it other memory
         return cnp.PyArray_BYTES(x.a)
 
     cdef TensorBase fresh(self, ptrdiff_t rows, ptrdiff_t columns):
@@ -90,7 +90,12 @@ cdef int read_sizes(Call c, tuple sizes, ptrdiff_t n_rows) except -1:
     out = <ptrdiff_t*>c.room((2 * n + 1) * sizeof(ptrdiff_t))
     for t in range(n):
         item = sizes[t]
-        size = item if type(item) is int else as_int(item)
+        try:
+            size = item if type(item) is int else as_int(item)
+        except TypeError:
+            raise TypeError(f"{c.name}: sizes must be integers, but sizes[{t}] is {item!r}") from None
+        except OverflowError:
+            raise ShapeError(f"{c.name}: sizes[{t}] is {item}, but x has {n_rows} rows") from None
         if size < 0 or (t and (size > last or (size == 0 and last > 0))):    # a batch may be empty, not its later steps
             raise ShapeError(f"{c.name}: sizes must be positive and must not increase, but sizes[{t}] is {size}" + (f" after {last}" if t else ""))
         if size > n_rows - total:
@@ -145,6 +150,8 @@ cdef Call start(str name, str cell, TensorBase x, tuple sizes, TensorBase h0, Te
         if b is not None and cnp.PyArray_TYPE((<TensorBase>b).a) != c.typenum:
             raise RuntimeError(f"{name}: {what} is {b.dtype} but x is {type_name(c)}; all must have one type")
     s.t = table(is_f64(x))
+    if (<double>max(s.n_rows, s.out) + s.t.gemm_nr) * s.n_gates * (<double>s.hidden + s.t.gemm_nr) * 8 > <double>(SIZE_MAX // 4):
+        raise MemoryError(f"{name}: the gates of {s.n_rows} rows, or w_hh {shape(w_hh)}, do not fit the address space")
     s.k = <const pydl_recurrent*>s.t.recurrent
     s.size, s.reverse = cnp.PyArray_ITEMSIZE(x.a), reverse
     c.row_ns = <double>s.hidden * (2.0 * s.n_gates * (s.out + (s.out if w_hr is not None else 0)) / FLOPS_PER_LANE_NS + GATE_NS) / s.t.lanes

@@ -40,9 +40,10 @@ def _checked(name: str, cell: str, x: Any, sizes: Sequence[int], states: Any, we
 def _differentiable(unrolled: Callable[..., Any], inputs: Any, options: Any, needs: Any, grads: Any) -> list[Any]:
     """The gradients of the inputs (None where not needed), differentiable themselves: through the steps one by one."""
     own = [t.view(t.shape) if need else t for t, need in zip(inputs, needs, strict=True)]  # nodes of this pass alone
-    outputs = unrolled(own, **options)
+    pairs = zip(unrolled(own, **options), grads, strict=True)
+    reached = [(y, dy) for y, dy in pairs if y.requires_grad]  # c_n of one step does not depend on w_hr
     wanted = tuple(t for t, need in zip(own, needs, strict=True) if need)
-    found = iter(engine.backward(tuple(outputs), tuple(grads), True, True, wanted, True, False))
+    found = iter(engine.backward(*zip(*reached, strict=True), True, True, wanted, True, False))
     return [next(found) if need else None for need in needs]
 
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Faults once found in the recurrent layers and packed sequences."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydl
+from pydl import nn
+from pydl._core.errors import ShapeError
+from pydl.ops.recurrent import lstm_sequence, rnn_sequence
+
+lstm: Any = lstm_sequence
+rnn: Any = rnn_sequence
+
+
+def test_weights_given_other_memory_during_a_call_are_read_where_they_were() -> None:
+    """`data` of an argument is set while another thread computes without the GIL: the old memory must live until the end."""
+    pydl.manual_seed(0)
+    sizes, hidden, features = (64,) * 150, 64, 512
+    x, w_ih = pydl.randn(sum(sizes), features), pydl.randn(4 * hidden, features) * 0.05
+    w_hh, zero = pydl.randn(4 * hidden, hidden) * 0.05, pydl.zeros(64, hidden)
+    start = time.perf_counter()
+    expected = lstm(x, sizes, zero, zero, w_ih, w_hh)[0].numpy().tobytes()
+    seconds = time.perf_counter() - start
+    for _ in range(2):
+        own_x, own_w, found = x.clone(), w_ih.clone(), []
+
+        def work(own_x: Any = own_x, own_w: Any = own_w, found: list[Any] = found) -> None:
+            found.append(lstm(own_x, sizes, zero, zero, own_w, w_hh)[0].numpy().tobytes())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(seconds / 4)
+        own_x.data, own_w.data = pydl.zeros(1), pydl.zeros(1)
+        reused = [pydl.full_like(t, 1e3) for t in (x, w_ih, x, w_ih)]
+        thread.join()
+        assert len(reused) == 4 and found == [expected]
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_create_graph_where_only_the_projection_has_a_gradient(checkpoint: bool) -> None:
+    """c_n of a single step does not depend on w_hr."""
+    pydl.manual_seed(1)
+    x, h0, c0 = (pydl.randn(3, n, dtype=pydl.float64) for n in (2, 2, 5))
+    w_ih, w_hh = pydl.randn(20, 2, dtype=pydl.float64), pydl.randn(20, 2, dtype=pydl.float64)
+    w_hr = pydl.randn(2, 5, dtype=pydl.float64, requires_grad=True)
+    y, h_n, c_n, _ = lstm(x, (3,), h0, c0, w_ih, w_hh, w_hr=w_hr, checkpoint=checkpoint)
+    loss = (y * y).sum() + h_n.sum() + c_n.sum()
+    (once,) = pydl.autograd.grad(loss, [w_hr], retain_graph=True)
+    (dw,) = pydl.autograd.grad(loss, [w_hr], create_graph=True)
+    np.testing.assert_allclose(dw.detach().numpy(), once.numpy(), rtol=1e-12)
+    (second,) = pydl.autograd.grad(dw.sum(), [w_hr])
+    assert second.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "error", "text"),
+    [
+        ((2**63, 1), ShapeError, r"sizes\[0\] is 9223372036854775808"),
+        ((2, -(2**70)), ShapeError, r"sizes\[1\]"),
+        ((2.0, 1.0), TypeError, r"rnn_sequence: sizes must be integers, but sizes\[0\] is 2.0"),
+        (("2", "1"), TypeError, r"rnn_sequence: sizes must be integers"),
+    ],
+    ids=["beyond int64", "below int64", "floats", "text"],
+)
+def test_sizes_that_are_no_sizes(sizes: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        rnn(pydl.ones(3, 2), sizes, pydl.zeros(2, 4), pydl.ones(4, 2), pydl.ones(4, 4))
+
+
+def test_products_of_sizes_beyond_the_address_space() -> None:
+    """Tensors without memory of their own, whose gates have 2**63 bytes."""
+    rows, hidden = 2**29, 2**30
+    none, one = pydl.zeros(1, 0), pydl.zeros(1, 1)
+    state, cell = one.expand(rows, 1), one.expand(rows, hidden)
+    w_ih, w_hh, w_hr = none.expand(4 * hidden, 0), one.expand(4 * hidden, 1), one.expand(1, hidden)
+    with pytest.raises(MemoryError, match="lstm_sequence: the gates of 536870912 rows"):
+        lstm(none.expand(rows, 0), (rows,), state, cell, w_ih, w_hh, w_hr=w_hr)
