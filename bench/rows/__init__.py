@@ -2,7 +2,7 @@
 """All rows, in the order in which they run."""
 
 from bench.row import Row
-from bench.rows import convolution, eltwise, gemm, layers, norms, pooling, tiny, training
+from bench.rows import convolution, eltwise, gemm, layers, norms, pooling, recurrent, tiny, training
 
 ROWS: list[Row] = [
     *gemm.rows(),
@@ -11,6 +11,7 @@ ROWS: list[Row] = [
     *convolution.rows(),
     *eltwise.rows(),
     *pooling.rows(),
+    *recurrent.rows(),
     *tiny.rows(),
     *training.rows(),
 ]
