@@ -108,7 +108,8 @@ class TextClassifier(nn.Module):
 class Forecaster(nn.Module):
     """The next `horizon` values of a series: ŷ = W h_T + b, h_T the state of a recurrent network after the known ones.
 
-    With `anchored`, ŷ is added to the last known value: the network says what changes.
+    With `anchored`, ŷ is added to the last known value: the network says what changes, and at first that nothing does
+    (W and b begin as zeros).
     Shapes: x (N, T, inputs), the series to be forecast is the first of the inputs; ŷ (N, horizon).
     Gradient: to every weight and bias, and to x.
     Errors: ValueError for another kind; ShapeError for other shapes.
@@ -129,6 +130,9 @@ class Forecaster(nn.Module):
         self.anchored = anchored
         self.rnn = _layers("Forecaster", kind, inputs, hidden, layers)
         self.fc = nn.Linear(hidden, horizon)
+        if anchored:
+            nn.init.zeros_(self.fc.weight)
+            nn.init.zeros_(self.fc.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """The forecasts for a batch of beginnings."""

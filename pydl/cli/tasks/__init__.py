@@ -16,6 +16,8 @@ TASKS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "digits": ("images", "Digits", ("cnn", "mlp", "rnn", "lstm", "gru")),
     "fashion": ("images", "Fashion", ("lenet", "mlp")),
     "mnist": ("images", "Mnist", ("lenet", "mlp")),
+    "vowels": ("vowels", "Vowels", ("lstm", "gru", "rnn")),
+    "sunspots": ("sunspots", "Sunspots", ("gru", "lstm", "rnn")),
     "chars": ("chars", "Chars", ("lstm", "gru")),
     "phonemes": ("phonemes", "Phonemes", ("attention", "plain")),
 }

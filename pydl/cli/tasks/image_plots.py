@@ -13,6 +13,7 @@ from pydl.cli.plots import RIGHT, WRONG, curves, new_figure, write
 from pydl.cli.results import Result
 from pydl.cli.tasks.image_files import Images
 from pydl.cli.tasks.images import ImageTask
+from pydl.models import SequenceClassifier
 
 __all__ = ["save"]
 
@@ -20,6 +21,7 @@ COLUMNS, ALL_ROWS, MAX_WRONG_ROWS = 8, 6, 2
 PITCH_X, GAP = 1.15, 0.15  # in widths of an image
 PITCH_Y, HEADING = (1.36, 1.52), (0.33, 0.5)  # with captions of one line, of two
 MAX_MAPS = 24
+READ_BY_ROW = 4  # test images
 TITLES = {"digits": "Handwritten digits", "mnist": "MNIST", "fashion": "Fashion-MNIST"}
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,11 +31,17 @@ def save(path: str, task: ImageTask, model: nn.Module, result: Result) -> None:
     images = task.images
     convolution = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     title = f"{TITLES[task.name]}, network {task.model_name()}: {100 * task.right:.2f} % of the test set right"
-    figure = new_figure(13, 7.5 if convolution is None else 10.2, title)
+    recurrent = model if isinstance(model, SequenceClassifier) else None
+    plain = convolution is None and recurrent is None
+    figure = new_figure(13, 7.5 if plain else 10.2, title)
     upper = figure
-    if convolution is not None:
+    if not plain:
         upper, lower = figure.subfigures(2, 1, height_ratios=[7, 2.6], hspace=0.02)
+        lower.set_facecolor("#f6f6f6")
+    if convolution is not None:
         _first_convolution(lower, images, convolution)
+    if recurrent is not None:
+        _row_by_row(lower, images, recurrent)
     left, right = upper.subfigures(1, 2, width_ratios=[1, 1.15], wspace=0.03)
     curves(left, task, result.history)
     _samples(right.subplots(), images, task.predicted)
@@ -90,7 +98,6 @@ def _first_convolution(figure: Any, images: Images, convolution: nn.Conv2d) -> N
     with pydl.no_grad():
         maps = convolution(images.test_x[:1].view(1, 1, side, side)).relu().numpy()[0, :MAX_MAPS]
     columns = 8 if len(weight) > 8 else -(-len(weight) // 2)
-    figure.set_facecolor("#f6f6f6")
     left, middle, right = figure.subfigures(1, 3, width_ratios=[4, 1.7, 4])
     top = abs(weight).max()
     size = "×".join(map(str, weight.shape[1:]))
@@ -114,3 +121,29 @@ def _grid(axes: Any, pictures: Array, columns: int, title: str, **colors: Any) -
     axes.set(xlim=(-0.06, columns * 1.12 - 0.06), ylim=(rows * 1.12 - 0.06, -0.06), aspect="equal")
     axes.set_title(title, fontsize=12)
     axes.set_axis_off()
+
+
+# ---- what a recurrent network knows after each row -----------------------------------------------------------------
+
+
+def _row_by_row(figure: Any, images: Images, model: SequenceClassifier) -> None:
+    """The first test images, and beside each what the network makes of it when it has read so many rows."""
+    side, classes = images.side, images.classes
+    x = images.test_x[:READ_BY_ROW]
+    with pydl.no_grad():
+        states, _ = model.rnn(x.view(-1, side, side))
+        shares = model.fc(states).softmax(2).numpy()
+    figure.suptitle("Read row by row: how sure the network is of each digit after each row", fontsize=13)
+    ratios = [1.0, 1.25] * len(x)
+    axes = figure.subplots(1, 2 * len(x), width_ratios=ratios)
+    for k, gray in enumerate(images.gray(x)):
+        picture, table = axes[2 * k : 2 * k + 2]
+        picture.imshow(gray, cmap="gray_r", vmin=0, vmax=1)
+        picture.set_axis_off()
+        table.imshow(shares[k], cmap="Blues", vmin=0, vmax=1)
+        table.set_xticks(range(len(classes)), classes, fontsize=9)
+        table.set_yticks([])
+        table.tick_params(length=0)
+        for label in table.get_xticklabels():
+            if label.get_text() == classes[int(images.test_y[k])]:
+                label.set(color=WRONG if int(shares[k, -1].argmax()) != int(images.test_y[k]) else RIGHT, weight="bold")

@@ -24,7 +24,7 @@ from pydl.utils.data import DataLoader, TensorDataset
 __all__ = ["Digits", "Fashion", "Mnist", "make_model", "vary"]
 
 HIDDEN = (512, 256)
-RECURRENT_HIDDEN = {"rnn": 128, "lstm": 128, "gru": 128}
+RECURRENT, RECURRENT_HIDDEN, RECURRENT_DROPOUT = ("rnn", "lstm", "gru"), 128, 0.2
 EVALUATED = 1000  # images in one batch of the evaluation
 MAX_TRAIN_EVALUATED = 10_000  # the first training images stand for all in "train"
 
@@ -45,7 +45,7 @@ def make_model(name: str, side: int, classes: int) -> nn.Module:
         return LeNet5(classes, activation="relu", pool="max")
     if name == "cnn":
         return CNN(side=side, classes=classes)
-    return SequenceClassifier(side, RECURRENT_HIDDEN[name], classes, kind=name, bidirectional=True)
+    return SequenceClassifier(side, RECURRENT_HIDDEN, classes, kind=name, dropout=RECURRENT_DROPOUT)
 
 
 def vary(x: Any, recipe: ImageRecipe, blank: float, generator: pydl.Generator) -> Any:
@@ -78,6 +78,7 @@ class ImageTask(Task):
         self.images = self.load(options, command)
         self.variation = pydl.Generator().manual_seed(options.seed)
         self.criterion = nn.CrossEntropyLoss(label_smoothing=self.recipe.smoothing)
+        self.clip = 1.0 if options.model in RECURRENT else None
         self.predicted = np.empty(0, np.int64)
         self.right = 0.0
         self.baselines: dict[str, float] = {}
@@ -94,7 +95,7 @@ class ImageTask(Task):
         side = self.images.side
         if self.options.model == "mlp":
             return x
-        return x.view(-1, side, side) if self.options.model in RECURRENT_HIDDEN else x.view(-1, 1, side, side)
+        return x.view(-1, side, side) if self.options.model in RECURRENT else x.view(-1, 1, side, side)
 
     def batches(self, generator: pydl.Generator) -> Batches:
         data = TensorDataset(self.shaped(self.images.train_x), self.images.train_y)
@@ -140,8 +141,8 @@ class ImageTask(Task):
         model, images = self.options.model, self.images
         if model == "mlp":
             return "mlp " + "-".join(map(str, (images.side**2, *HIDDEN, len(images.classes))))
-        if model in RECURRENT_HIDDEN:
-            return f"{model.upper()} {RECURRENT_HIDDEN[model]} in both directions over the rows"
+        if model in RECURRENT:
+            return f"{model.upper()} {RECURRENT_HIDDEN} over the rows"
         return {"cnn": "CNN", "lenet": "LeNet-5"}[model]
 
     def amounts(self) -> str:
@@ -192,9 +193,9 @@ class Digits(ImageTask):
     recipes = {
         "cnn": ImageRecipe(12, 32, "adamw", "onecycle", {"sgd": 0.05, "adam": 5e-3, "adamw": 5e-3}, 0.1),
         "mlp": ImageRecipe(30, 32, "sgd", "cosine", {"sgd": 0.2, "adam": 2e-3, "adamw": 2e-3}, 0.2),
-        "rnn": ImageRecipe(20, 32, "adamw", "onecycle", {"sgd": 0.05, "adam": 2e-3, "adamw": 2e-3}, 0.1),
-        "lstm": ImageRecipe(20, 32, "adamw", "onecycle", {"sgd": 0.2, "adam": 5e-3, "adamw": 5e-3}, 0.1),
-        "gru": ImageRecipe(20, 32, "adamw", "onecycle", {"sgd": 0.2, "adam": 5e-3, "adamw": 5e-3}, 0.1),
+        "rnn": ImageRecipe(20, 32, "adamw", "onecycle", {"sgd": 0.05, "adam": 5e-3, "adamw": 5e-3}, 0.1),
+        "lstm": ImageRecipe(20, 32, "adamw", "onecycle", {"sgd": 0.5, "adam": 1e-2, "adamw": 1e-2}, 0.1),
+        "gru": ImageRecipe(20, 32, "adamw", "onecycle", {"sgd": 0.5, "adam": 1e-2, "adamw": 1e-2}, 0.1),
     }
 
     def load(self, options: argparse.Namespace, command: str) -> Images:
