@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
 FORMS = ("one sequence", "padded", "packed", "packed, unsorted")
 LENGTHS = {"packed": [5, 5, 3, 1], "packed, unsorted": [3, 1, 5, 5]}
 T, B, I, H = 5, 4, 3, 7
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """For PyTorch, which spends two thirds of its time on these small layers in waiting for its second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pair(kind: str, dtype: Any, *sizes: int, **options: Any) -> tuple[Any, Any]:
