@@ -13,6 +13,7 @@ import pytest
 import pydl
 from pydl import nn
 from pydl._core.errors import ShapeError
+from pydl.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from pydl.ops.recurrent import lstm_sequence, rnn_sequence
 
 lstm: Any = lstm_sequence
@@ -20,7 +21,7 @@ rnn: Any = rnn_sequence
 
 
 def test_weights_given_other_memory_during_a_call_are_read_where_they_were() -> None:
-    """`data` of an argument is set while another thread computes without the GIL: the old memory must live until the end."""
+    """`data` of an argument is set while another thread computes: the old memory lives until its end."""
     pydl.manual_seed(0)
     sizes, hidden, features = (64,) * 150, 64, 512
     x, w_ih = pydl.randn(sum(sizes), features), pydl.randn(4 * hidden, features) * 0.05
@@ -52,10 +53,11 @@ def test_create_graph_where_only_the_projection_has_a_gradient(checkpoint: bool)
     w_hr = pydl.randn(2, 5, dtype=pydl.float64, requires_grad=True)
     y, h_n, c_n, _ = lstm(x, (3,), h0, c0, w_ih, w_hh, w_hr=w_hr, checkpoint=checkpoint)
     loss = (y * y).sum() + h_n.sum() + c_n.sum()
-    (once,) = pydl.autograd.grad(loss, [w_hr], retain_graph=True)
-    (dw,) = pydl.autograd.grad(loss, [w_hr], create_graph=True)
+    grad: Any = pydl.autograd.grad
+    (once,) = grad(loss, [w_hr], retain_graph=True)
+    (dw,) = grad(loss, [w_hr], create_graph=True)
     np.testing.assert_allclose(dw.detach().numpy(), once.numpy(), rtol=1e-12)
-    (second,) = pydl.autograd.grad(dw.sum(), [w_hr])
+    (second,) = grad(dw.sum(), [w_hr])
     assert second.abs().sum() > 0
 
 
@@ -82,3 +84,30 @@ def test_products_of_sizes_beyond_the_address_space() -> None:
     w_ih, w_hh, w_hr = none.expand(4 * hidden, 0), one.expand(4 * hidden, 1), one.expand(1, hidden)
     with pytest.raises(MemoryError, match="lstm_sequence: the gates of 536870912 rows"):
         lstm(none.expand(rows, 0), (rows,), state, cell, w_ih, w_hh, w_hr=w_hr)
+
+
+@pytest.mark.parametrize(
+    ("order", "inverse", "text"),
+    [
+        ([0, 0, 0], [0, 1, 2], "is not the inverse"),
+        ([0, 1, 2], [2, 1, 0], "is not the inverse"),
+        ([0, 1, 2], [5, 5, 5], "index 5 is out of bounds"),
+        ([1, 0], [1, 0], "must have one number for each"),
+        (None, [2, 1, 0], "sorted_indices"),
+    ],
+    ids=["repeats", "another permutation", "beyond", "too few", "only one of them"],
+)
+def test_orders_of_a_packed_sequence_that_contradict_each_other(order: Any, inverse: Any, text: str) -> None:
+    """They led to results from memory that was never written, or to states of the wrong sequences."""
+    indices = [None if values is None else pydl.tensor(values) for values in (order, inverse)]
+    packed = PackedSequence(pydl.ones(5, 3), pydl.tensor([3, 2]), *indices)
+    with pytest.raises((ShapeError, IndexError, TypeError), match=text):
+        pad_packed_sequence(packed)
+    with pytest.raises((ShapeError, IndexError, TypeError), match=text):
+        nn.GRU(3, 2)(packed)
+
+
+def test_lengths_beyond_int64_are_named_as_given() -> None:
+    lengths = np.array([2**63 + 1, 2], np.uint64)
+    with pytest.raises(ShapeError, match=r"lengths\[0\] is 9223372036854775807, but input"):
+        pack_padded_sequence(pydl.ones(3, 2, 1), lengths, enforce_sorted=False)

@@ -14,8 +14,7 @@ import numpy as np
 from pydl._core.errors import ShapeError
 from pydl._core.tape import wrap
 from pydl.nn.utils import _packing as packing
-from pydl.nn.utils.rnn import PackedSequence, packed_sizes
-from pydl.ops._checks import check_range, index_values
+from pydl.nn.utils.rnn import PackedSequence, packed_orders, packed_sizes
 from pydl.tensor import Tensor
 
 __all__ = ["Layout", "layout_of"]
@@ -133,16 +132,9 @@ class _PackedRows(Layout):
     def __init__(self, x: PackedSequence, name: str) -> None:
         self._x = x
         self.sizes = packed_sizes(x, name)
-        if x.sorted_indices is not None and x.unsorted_indices is not None:
-            self.order = index_values(x.sorted_indices, name, "sorted_indices")
-            self.inverse = index_values(x.unsorted_indices, name, "unsorted_indices")
-            if self.order.shape != (self.sizes[0],) or self.inverse.shape != self.order.shape:
-                raise ShapeError(
-                    f"{name}: sorted_indices {self.order.shape} and unsorted_indices {self.inverse.shape} must have "
-                    f"one number for each of the {self.sizes[0]} sequences"
-                )
-            for permutation in (self.order, self.inverse):
-                check_range(permutation, self.sizes[0], 0, name)
+        orders = packed_orders(x, self.sizes[0], name)
+        if orders is not None:
+            self.order, self.inverse = orders
 
     def rows(self) -> Tensor:
         return self._x.data

@@ -37,6 +37,8 @@ def lengths_arg(lengths: Any, n_sequences: int, n_steps: int | None, shape: Any,
             raise ShapeError(
                 f"{op}: lengths must have 1 dimension, one number a sequence, not the shape {values.shape}"
             )
+        if values.dtype == np.uint64:
+            values = np.minimum(values, np.uint64(2**63 - 1))  # what is above would become negative
         values = values.astype(np.int64)
     else:
         if isinstance(lengths, str | Mapping | Set) or not isinstance(lengths, Iterable):

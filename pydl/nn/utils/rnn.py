@@ -231,20 +231,14 @@ def pad_packed_sequence(
         n_steps = total_length
     lengths = packing.lengths_of(sizes)
     steps, sequences, _ = packing.packed_places(lengths)
-    if sequence.sorted_indices is not None:
-        order = sequence.sorted_indices.array
-        sequences, lengths = order[sequences], _scattered(lengths, order)
+    orders = packed_orders(sequence, n_sequences, name)
+    if orders is not None:
+        sequences, lengths = orders[0][sequences], lengths[orders[1]]
     numbers = packing.row_numbers(steps, sequences, n_steps, n_sequences, batch_first)
     padded = packing.put_rows(data, numbers, n_steps * n_sequences, padding_value)
     lead = (n_sequences, n_steps) if batch_first else (n_steps, n_sequences)
     result: Any = padded.reshape(*lead, *data.shape[1:]), wrap(lengths)
     return result
-
-
-def _scattered(values: packing.Array, places: packing.Array) -> packing.Array:
-    out = np.empty_like(values)
-    out[places] = values
-    return out
 
 
 def _check_packed(sequence: Any, name: str) -> None:
@@ -269,6 +263,26 @@ def packed_sizes(sequence: PackedSequence, name: str) -> tuple[int, ...]:
             f"{tuple(sequence.data.shape)}, but is {sizes.tolist()}"
         )
     return tuple(sizes.tolist())
+
+
+def packed_orders(sequence: PackedSequence, n_sequences: int, name: str) -> tuple[packing.Array, packing.Array] | None:
+    """sorted_indices and unsorted_indices, None without; raises unless the one is the inverse of the other."""
+    if sequence.sorted_indices is None and sequence.unsorted_indices is None:
+        return None
+    order = index_values(sequence.sorted_indices, name, "sorted_indices")
+    inverse = index_values(sequence.unsorted_indices, name, "unsorted_indices")
+    if order.shape != (n_sequences,) or inverse.shape != order.shape:
+        raise ShapeError(
+            f"{name}: sorted_indices {order.shape} and unsorted_indices {inverse.shape} must have one number for each "
+            f"of the {n_sequences} sequences"
+        )
+    check_range(order, n_sequences, 0, name)
+    check_range(inverse, n_sequences, 0, name)
+    if (order[inverse] != np.arange(n_sequences)).any():
+        raise ShapeError(
+            f"{name}: unsorted_indices {inverse.tolist()} is not the inverse of sorted_indices {order.tolist()}"
+        )
+    return order, inverse
 
 
 def _sequences_arg(sequences: Any, name: str) -> list[Tensor]:
