@@ -294,10 +294,11 @@ class LSTM(RNNBase):
     weight_hr_l0 (P, H), gates in the order i, f, g, o; all start uniform in ±1/√H.
 
     Additions: forward(…, lengths=) takes the length of each sequence of a padded batch, in any order: steps behind it
-    are neither read nor computed, output and gradients there are exactly 0. return_gates=True adds a dict, gates["l0"]
-    or gates["l0_reverse"] with "input", "forget", "cell", "output", each (T, B, H) in the form of output, without
-    gradient. bias_mode="single": one bias (bias_ih) instead of two. forget_bias: b_ih + b_hh of the forget gate at the
-    start. checkpoint=True: the backward pass computes the gates again instead of keeping them.
+    are neither read nor computed, output and gradients there are exactly 0, and the rest is what each sequence alone
+    gives, within rounding. return_gates=True adds a dict, gates["l0"] or gates["l0_reverse"] with "input", "forget",
+    "cell", "output", each (T, B, H) in the form of output, without gradient. bias_mode="single": one bias (bias_ih)
+    instead of two. forget_bias: b_ih + b_hh of the forget gate at the start. checkpoint=True: the backward pass
+    computes the gates again instead of keeping them.
 
     Gradient: to input, hx and the parameters, through time. Errors: ShapeError for an input of other dimensions or size
     or without a step, for hx of another shape, for lengths that do not fit; ValueError for an input of another type
