@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from pydl._core.gemm cimport gemm
-from pydl._core.kernels cimport PYDL_B_add, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, threads_for
+from pydl._core.kernels cimport PYDL_B_add, enter_kernel, leave_kernel, pydl_kernels, threads_for
 from pydl._core.recurrent_call cimport Call, end_row, first_row, matrix, region_end, run, start, team_of
 from pydl._core.recurrent_steps cimport (
     BACKWARD, BLOCK_UNITS, FORWARD, GRU_AFTER, GRU_BEFORE, INITIAL, LSTM, THIN_ROWS, Steps,
@@ -193,7 +193,8 @@ cdef TensorBase backward_room(Call c, TensorBase dh_n, TensorBase dc_n, bint ove
         memcpy(s.carry, s.dh_n, state_bytes)
     if s.w_hr != NULL:
         s.dh = c.room(s.n_rows * s.out * s.size)
-    s.room_units = max(max(min(s.batch, s.t.gemm_mc) * s.t.gemm_nr, <ptrdiff_t>BLOCK_UNITS), THIN_ROWS * up(max(s.hidden, s.out), s.t.gemm_nr))
+    s.room_units = max(min(s.batch, s.t.gemm_mc) * s.t.gemm_nr, THIN_ROWS * up(max(s.hidden, s.out), s.t.gemm_nr))
+    s.room_units = max(s.room_units, <ptrdiff_t>BLOCK_UNITS)
     s.room = c.room(threads * s.room_units * s.size)
     return dc0
 

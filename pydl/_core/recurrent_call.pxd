@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A call of a recurrent layer, for its forward and backward pass."""
 
+cimport cython
 from libc.stddef cimport size_t
 
 from pydl._core.recurrent_steps cimport Steps, Walk
@@ -9,6 +10,8 @@ from pydl._core.tape cimport TensorBase
 cdef enum:
     MAX_BLOCKS = 12              # of scratch in a call
 
+
+@cython.final
 cdef class Call:
     cdef Steps s
     cdef int typenum

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from typing import final
+
 from pydl._core.tape import TensorBase
 
 CELLS: dict[str, int]
 
+@final
 class Call: ...
 
 def check(

@@ -3,6 +3,7 @@
 
 from operator import index as as_int
 
+cimport cython
 from libc.stdint cimport SIZE_MAX, int64_t
 from libc.string cimport memset
 
@@ -33,6 +34,7 @@ cdef double FLOPS_PER_LANE_NS = 10.0
 cdef double GATE_NS = 6.0        # a unit's functions times lanes
 
 
+@cython.final
 cdef class Call:
     """What one forward or backward pass needs; owns its scratch and the arrays in C order."""
 
@@ -99,7 +101,8 @@ cdef int read_sizes(Call c, tuple sizes, ptrdiff_t n_rows) except -1:
         except OverflowError:
             raise ShapeError(f"{c.name}: sizes[{t}] is {item}, but x has {n_rows} rows") from None
         if size < 0 or (t and (size > last or (size == 0 and last > 0))):    # a batch may be empty, not its later steps
-            raise ShapeError(f"{c.name}: sizes must be positive and must not increase, but sizes[{t}] is {size}" + (f" after {last}" if t else ""))
+            after = f" after {last}" if t else ""
+            raise ShapeError(f"{c.name}: sizes must be positive and must not increase, but sizes[{t}] is {size}{after}")
         if size > n_rows - total:
             raise ShapeError(f"{c.name}: sizes sum to more than the {n_rows} rows of x (at step {t})")
         out[t], out[n + t] = size, total
@@ -210,5 +213,3 @@ cdef int run(Call c, Walk what, ptrdiff_t i0, ptrdiff_t i1, int threads, double 
         leave_kernel()
     tock(start)
     return 0
-
-

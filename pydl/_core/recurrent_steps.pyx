@@ -101,7 +101,8 @@ cdef void forward_span(const Steps* s, int phase, const Block* b) noexcept nogil
         s.k.lstm_fwd(rows, b.w, g, ldg, hidden, c_before(s, b), hidden, s.c + at * size, hidden,
                      s.tc + at * size if s.tc != NULL else NULL, hidden, y if s.w_hr == NULL else m, s.out if s.w_hr == NULL else hidden)
     elif s.cell == GRU_AFTER:
-        product(s, rows, b.w, s.out, h, s.out, gate_panel(s, 2, b), s.out * nr, m, hidden, s.b_hn + b.u * size if s.b_hn != NULL else NULL, 0)
+        product(s, rows, b.w, s.out, h, s.out, gate_panel(s, 2, b), s.out * nr, m, hidden,
+                s.b_hn + b.u * size if s.b_hn != NULL else NULL, 0)
         s.k.gru_fwd(rows, b.w, g, ldg, hidden, m, hidden, h + b.u * size, s.out, y, s.out)
     elif s.cell == GRU_BEFORE:
         s.k.gru_reset(rows, b.w, g, ldg, hidden, h + b.u * size, s.out, m, hidden)
