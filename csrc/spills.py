@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Counts vector registers spilled in the inner loops of the GEMM and depthwise tiles, from the built machine code.
+"""Counts vector registers spilled in the inner loops of GEMM, depthwise and recurrent tiles, from the machine code.
 
     python csrc/spills.py [build directory or kernel objects ...]        (default: build/dev)
 
@@ -15,7 +15,7 @@ VECTOR = re.compile(r"%[xyz]mm\d+")
 STACK = re.compile(r"\((%[er]sp|%[er]bp)[,)]")
 MULTIPLY = re.compile(r"^v?f?n?m(add|ul)\d*[ps][sd]|^fml[as]")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S.*)$")
-FUNCTION = re.compile(r"^[0-9a-f]+ <((?:tile_(?:wide|narrow|masked)|depthwise)_\d+)>:$")
+FUNCTION = re.compile(r"^[0-9a-f]+ <((?:tile_(?:wide|narrow|masked)|depthwise)_\d+|thin)>:$")
 JUMP = re.compile(r"^j\w+\s+([0-9a-f]+)|^b\.\w+\s+([0-9a-f]+)")
 
 
@@ -70,7 +70,8 @@ def main(arguments: list[str]) -> int:
     paths: list[Path] = []
     for argument in arguments or ["build/dev"]:
         path = Path(argument)
-        paths += sorted([*path.rglob("kernels.c.o"), *path.rglob("conv.c.o")]) if path.is_dir() else [path]
+        names = ("kernels.c.o", "conv.c.o", "recurrent.c.o")
+        paths += sorted(p for name in names for p in path.rglob(name)) if path.is_dir() else [path]
     if not paths:
         print(f"no kernel objects in {arguments or ['build/dev']}: build first")
         return 2
