@@ -30,7 +30,8 @@ def test_weights_given_other_memory_during_a_call_are_read_where_they_were() -> 
     expected = lstm(x, sizes, zero, zero, w_ih, w_hh)[0].numpy().tobytes()
     seconds = time.perf_counter() - start
     for _ in range(2):
-        own_x, own_w, found = x.clone(), w_ih.clone(), []
+        own_x, own_w = x.clone(), w_ih.clone()
+        found: list[Any] = []
 
         def work(own_x: Any = own_x, own_w: Any = own_w, found: list[Any] = found) -> None:
             found.append(lstm(own_x, sizes, zero, zero, own_w, w_hh)[0].numpy().tobytes())
@@ -74,6 +75,18 @@ def test_create_graph_where_only_the_projection_has_a_gradient(checkpoint: bool)
 def test_sizes_that_are_no_sizes(sizes: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         rnn(pydl.ones(3, 2), sizes, pydl.zeros(2, 4), pydl.ones(4, 2), pydl.ones(4, 4))
+
+
+def test_sizes_given_as_tensors_may_change_before_the_backward_pass() -> None:
+    sizes = tuple(pydl.tensor(n) for n in (3, 3, 1, 1))
+    x, w = pydl.ones(8, 2, requires_grad=True), pydl.ones(4, 2) * 0.1
+    y, _ = rnn(x, sizes, pydl.zeros(3, 4), w, pydl.eye(4))
+    grad: Any = pydl.autograd.grad
+    (before,) = grad(y.sum(), [x], retain_graph=True)
+    sizes[1].fill_(2)
+    sizes[2].fill_(2)
+    (after,) = grad(y.sum(), [x])
+    assert before.tolist() == after.tolist()
 
 
 def test_products_of_sizes_beyond_the_address_space() -> None:
