@@ -9,7 +9,7 @@ import numpy as np
 
 import pydl
 from pydl import nn
-from pydl.cli.plots import RIGHT, WRONG, curves, new_figure, write
+from pydl.cli.plots import RIGHT, TRAIN, WRONG, curves, new_figure, write
 from pydl.cli.results import Result
 from pydl.cli.tasks.image_files import Images
 from pydl.cli.tasks.images import ImageTask
@@ -33,10 +33,10 @@ def save(path: str, task: ImageTask, model: nn.Module, result: Result) -> None:
     title = f"{TITLES[task.name]}, network {task.model_name()}: {100 * task.right:.2f} % of the test set right"
     recurrent = model if isinstance(model, SequenceClassifier) else None
     plain = convolution is None and recurrent is None
-    figure = new_figure(13, 7.5 if plain else 10.2, title)
+    figure = new_figure(13, 7.5 if plain else 9.9 if convolution is None else 10.2, title)
     upper = figure
     if not plain:
-        upper, lower = figure.subfigures(2, 1, height_ratios=[7, 2.6], hspace=0.02)
+        upper, lower = figure.subfigures(2, 1, height_ratios=[7, 2.1 if convolution is None else 2.6], hspace=0.02)
         lower.set_facecolor("#f6f6f6")
     if convolution is not None:
         _first_convolution(lower, images, convolution)
@@ -146,4 +146,5 @@ def _row_by_row(figure: Any, images: Images, model: SequenceClassifier) -> None:
         table.tick_params(length=0)
         for label in table.get_xticklabels():
             if label.get_text() == classes[int(images.test_y[k])]:
-                label.set(color=WRONG if int(shares[k, -1].argmax()) != int(images.test_y[k]) else RIGHT, weight="bold")
+                right = int(shares[k, -1].argmax()) == int(images.test_y[k])
+                label.set(color=TRAIN if right else WRONG, weight="bold", size=12)
