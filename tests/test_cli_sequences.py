@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`pydl train digits --model lstm`, `vowels`, `sunspots` on made-up files: metric, baseline, seeds, limits, refusals."""
+"""`pydl train digits --model lstm`, `vowels`, `sunspots` on made-up files: metric, baseline, seeds, limits, errors."""
 
 from __future__ import annotations
 
