@@ -12,6 +12,7 @@ import pytest
 
 import pydl
 from pydl import nn
+from pydl._core import recurrent as kernels
 from pydl._core.errors import ShapeError
 from pydl.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from pydl.ops.recurrent import lstm_sequence, rnn_sequence
@@ -124,3 +125,15 @@ def test_lengths_beyond_int64_are_named_as_given() -> None:
     lengths = np.array([2**63 + 1, 2], np.uint64)
     with pytest.raises(ShapeError, match=r"lengths\[0\] is 9223372036854775807, but input"):
         pack_padded_sequence(pydl.ones(3, 2, 1), lengths, enforce_sorted=False)
+
+
+def test_compiled_functions_refuse_what_is_missing() -> None:
+    """They read a missing state, and flags behind the end of a tuple."""
+    x, h, w_ih, w_hh = pydl.ones(3, 2), pydl.ones(3, 4), pydl.ones(16, 2), pydl.ones(16, 4)
+    with pytest.raises(TypeError, match="c0 is missing"):
+        kernels.forward("lstm", "lstm", x, (3,), h, None, w_ih, w_hh, None, None, None, False, True)
+    y, h_n, c_n, *kept = kernels.forward("lstm", "lstm", x, (3,), h, h, w_ih, w_hh, None, None, None, False, True)
+    arguments = ("lstm", "lstm", y, h_n, c_n, x, (3,), h, h, w_ih, w_hh, None, y, *kept, False, False)
+    with pytest.raises(ValueError, match="needs has 7 elements"):
+        kernels.backward(*arguments, (True,) * 7)
+    assert kernels.backward(*arguments, (False,) * 8) == (None,) * 8

@@ -326,10 +326,12 @@ cdef TensorBase initial_gradient(Call c, int threads):
     return dh0
 
 
-cdef int check_kept(Call c, TensorBase dy, TensorBase dh_n, TensorBase dc_n, tuple kept, bint projected) except -1:
+cdef int check_kept(Call c, TensorBase dy, TensorBase dh_n, TensorBase dc_n, tuple kept, bint projected, ptrdiff_t n_needs) except -1:
     """What the caller brings from the forward pass has the sizes that the steps will read."""
     cdef Steps* s = &c.s
     cdef bint has_m = projected or s.n_gates == 3
+    if n_needs != 8:
+        raise ValueError(f"{c.name}: needs has {n_needs} elements in place of 8")
     cdef ptrdiff_t hidden = s.hidden
     wanted = (
         ("dy", dy, s.n_rows, s.out, True), ("dh_n", dh_n, s.batch, s.out, True), ("dc_n", dc_n, s.batch, hidden, s.cell == LSTM),
@@ -361,7 +363,7 @@ def backward(str name, str cell, TensorBase dy not None, TensorBase dh_n not Non
     cdef Steps* s = &c.s
     cdef int threads = team_of(c, c.row_ns)
     cdef TensorBase dc0, dh0 = None, dx = None, dw_ih = None, dw_hh = None, dw_hr = None, db_ih = None, db_hh = None
-    check_kept(c, dy, dh_n, dc_n, (y, gates, cells, tanh_cells, m), w_hr is not None)
+    check_kept(c, dy, dh_n, dc_n, (y, gates, cells, tanh_cells, m), w_hr is not None, len(needs))
     s.keep = True
     s.dy, s.h0, s.c0 = c.data(dy), c.data(h0), c.data(c0)
     s.y, s.c, s.tc, s.m = c.data(y), c.data(cells), c.data(tanh_cells), c.data(m)

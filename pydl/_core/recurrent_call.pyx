@@ -78,6 +78,8 @@ cdef str type_name(Call c):
 
 cdef int matrix(Call c, str what, TensorBase x, ptrdiff_t rows, ptrdiff_t columns, str why) except -1:
     """x must be rows × columns and of the type of the call."""
+    if x is None:
+        raise TypeError(f"{c.name}: {what} is missing")
     if cnp.PyArray_NDIM(x.a) != 2 or cnp.PyArray_DIMS(x.a)[0] != rows or cnp.PyArray_DIMS(x.a)[1] != columns:
         raise ShapeError(f"{c.name}: {what} has shape {shape(x)} but must be ({rows}, {columns}): {why}")
     if cnp.PyArray_TYPE(x.a) != c.typenum:
