@@ -14,7 +14,7 @@ from pydl.inspect._flow_plot import draw
 from pydl.inspect._flow_text import table
 from pydl.nn.modules.module import Module
 from pydl.nn.modules.recurrent import RNNBase
-from pydl.ops._unrolled import _run as run_steps
+from pydl.ops._unrolled import run_steps
 from pydl.tensor import Tensor
 
 __all__ = ["GradientFlow", "LayerFlow", "StepFlow", "gradient_flow"]

@@ -16,7 +16,7 @@ from pydl._core.tape import TensorBase as Tensor
 from pydl.ops.joining import cat
 from pydl.ops.native import linear, relu, sigmoid, tanh
 
-__all__ = ["gru_step", "gru_unrolled", "lstm_step", "lstm_unrolled", "rnn_step", "rnn_unrolled"]
+__all__ = ["gru_step", "gru_unrolled", "lstm_step", "lstm_unrolled", "rnn_step", "rnn_unrolled", "run_steps"]
 
 States = tuple[Any, ...]
 # (rows of step t of what was computed for all steps at once, state) -> (new state, gates of step t or nothing)
@@ -49,7 +49,7 @@ def _lengthened(state: States, n_rows: int, initial: States) -> States:
     return tuple(_joined([s, s0[n_running:n_rows]]) for s, s0 in zip(state, initial, strict=True))
 
 
-def _run(step: Step, rows: Any, sizes: Sequence[int], initial: States, reverse: bool) -> tuple[Any, States, Any]:
+def run_steps(step: Step, rows: Any, sizes: Sequence[int], initial: States, reverse: bool) -> tuple[Any, States, Any]:
     """(outputs of all rows, last states, gates of all rows): `step` over the steps in the order asked for."""
     ends = list(accumulate(sizes))
     steps = range(len(sizes))
@@ -119,7 +119,7 @@ def rnn_unrolled(
     def step(rows: Any, state: States) -> tuple[States, Any]:
         return (rnn_step(rows, state[0], w_hh, b_hh, nonlinearity),), None
 
-    y, (h_n,), _ = _run(step, linear(x, w_ih, b_ih), sizes, (h0,), reverse)
+    y, (h_n,), _ = run_steps(step, linear(x, w_ih, b_ih), sizes, (h0,), reverse)
     return y, h_n
 
 
@@ -145,7 +145,7 @@ def lstm_unrolled(
         h, c, gates = lstm_step(rows, *state, w_hh, b_hh, w_hr)
         return (h, c), cat([g.detach() for g in gates], 1)
 
-    y, (h_n, c_n), gates = _run(step, linear(x, w_ih, b_ih), sizes, (h0, c0), reverse)
+    y, (h_n, c_n), gates = run_steps(step, linear(x, w_ih, b_ih), sizes, (h0, c0), reverse)
     return y, h_n, c_n, gates
 
 
@@ -170,5 +170,5 @@ def gru_unrolled(
         h, gates = gru_step(rows, state[0], w_hh, b_hh, reset_after)
         return (h,), cat([g.detach() for g in gates], 1)
 
-    y, (h_n,), gates = _run(step, linear(x, w_ih, b_ih), sizes, (h0,), reverse)
+    y, (h_n,), gates = run_steps(step, linear(x, w_ih, b_ih), sizes, (h0,), reverse)
     return y, h_n, gates
