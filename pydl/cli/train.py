@@ -22,15 +22,27 @@ __all__ = ["add"]
 COMMAND = "pydl train"
 MANY = 10**9
 DESCRIPTION = """\
-Trains on 1437 of scikit-learn's 1797 handwritten digits (8x8 pixels) and tests on the other 360; or on Fashion-MNIST
-(`pydl train fashion`), or on MNIST (`pydl train mnist --data FOLDER`). Writes a picture and the weights. The same seed
+Trains on 1437 of scikit-learn's 1797 handwritten digits (8x8 pixels) and tests on the other 360, or learns one of the
+other tasks. Prints what it learned beside what simple methods do, and writes a picture and the weights. The same seed
 gives the same weights, bit for bit, on any number of threads, and also after --resume."""
+ABOUT = {
+    "digits": "handwritten digits, as pictures or row by row",
+    "fashion": "pictures of clothes, Fashion-MNIST",
+    "mnist": "MNIST, from --data",
+    "vowels": "who of nine men speaks, Japanese vowels",
+    "sunspots": "the next eleven years of sunspots",
+    "chars": "the next character, Shakespeare",
+    "phonemes": "how words are said, the CMU dictionary",
+}
 
 
 def add(commands: Commands) -> None:
     """Declare the command and its options."""
     p = commands.add_parser(
-        "train", help="train a network on handwritten digits (the default) or other data", description=DESCRIPTION
+        "train",
+        help="train a network on handwritten digits (the default) or other data",
+        description=DESCRIPTION,
+        epilog="; ".join(f"{name}: {ABOUT[name]} ({', '.join(models)})" for name, (_, _, models) in TASKS.items()),
     )
     p.add_argument("data", nargs="?", choices=list(TASKS), help="what to learn (default: digits)")
     p.add_argument("--model", choices=MODELS, help="the network (default: the first that fits the data)")

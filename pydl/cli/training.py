@@ -44,7 +44,7 @@ class Run:
         self.batches, self.loss_sum, self.n_samples = 0, 0.0, 0  # of the epoch under way
         self.order_at_start = self.order.get_state()
         self.best: dict[str, Any] | None = None  # weights of the epoch with the lowest held-out loss
-        self.steps_done, self.stop_asked = 0, False
+        self.steps_done, self.stop_asked, self.evaluated = 0, False, False
         self.end = math.inf if options.time_limit is None else time.perf_counter() + 60 * options.time_limit
 
     # ---- one epoch -----------------------------------------------------------------------------------------------
@@ -95,6 +95,7 @@ class Run:
     def evaluate(self) -> Any:
         """The task's scores of the network as it is now."""
         self.model.eval()
+        self.evaluated = True
         with self.result.clock("evaluation"), pydl.no_grad():
             return self.task.evaluate(self.model)
 
@@ -223,6 +224,7 @@ def train(run: Run, command: str) -> None:
                     run.save(command)
         if run.best is not None:
             run.model.load_state_dict(run.best)
-        run.evaluate()
+        if run.best is not None or not run.evaluated:  # other weights than the last epoch's, or nothing was left to do
+            run.evaluate()
     finally:
         kernels.set_kernel_clock(False)
