@@ -330,9 +330,9 @@ cdef int check_kept(Call c, TensorBase dy, TensorBase dh_n, TensorBase dc_n, tup
     """What the caller brings from the forward pass has the sizes that the steps will read."""
     cdef Steps* s = &c.s
     cdef bint has_m = projected or s.n_gates == 3
+    cdef ptrdiff_t hidden = s.hidden
     if n_needs != 8:
         raise ValueError(f"{c.name}: needs has {n_needs} elements in place of 8")
-    cdef ptrdiff_t hidden = s.hidden
     wanted = (
         ("dy", dy, s.n_rows, s.out, True), ("dh_n", dh_n, s.batch, s.out, True), ("dc_n", dc_n, s.batch, hidden, s.cell == LSTM),
         ("y", kept[0], s.n_rows, s.out, True), ("gates", kept[1], s.n_rows, s.n_gates * hidden, s.n_gates > 1),
