@@ -21,8 +21,8 @@ def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], block: str) -> s
     return capsys.readouterr().out
 
 
-def test_there_are_four_blocks() -> None:
-    assert len(BLOCKS) == 4
+def test_there_are_five_blocks() -> None:
+    assert len(BLOCKS) == 5
 
 
 def test_twenty_lines_learn_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,3 +69,9 @@ def test_pictures_are_there_and_small() -> None:
     assert pictures
     for picture in pictures:
         assert 5_000 < (ROOT / picture).stat().st_size < 200_000
+
+
+def test_gradients_over_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, *table = printed(tmp_path, capsys, BLOCKS[4]).splitlines()
+    assert first.endswith("it vanishes") and second.endswith("it arrives")
+    assert table[0].startswith("Gradient flow") and table[-1].endswith("arrives")
