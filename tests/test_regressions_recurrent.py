@@ -133,7 +133,8 @@ def test_compiled_functions_refuse_what_is_missing() -> None:
     with pytest.raises(TypeError, match="c0 is missing"):
         kernels.forward("lstm", "lstm", x, (3,), h, None, w_ih, w_hh, None, None, None, False, True)
     y, h_n, c_n, *kept = kernels.forward("lstm", "lstm", x, (3,), h, h, w_ih, w_hh, None, None, None, False, True)
-    arguments: tuple[Any, ...] = ("lstm", "lstm", y, h_n, c_n, x, (3,), h, h, w_ih, w_hh, None, y, *kept, False, False)
+    backward: Any = kernels.backward
+    arguments = ("lstm", "lstm", y, h_n, c_n, x, (3,), h, h, w_ih, w_hh, None, y, *kept, False, False)
     with pytest.raises(ValueError, match="needs has 7 elements"):
-        kernels.backward(*arguments, (True,) * 7)
-    assert kernels.backward(*arguments, (False,) * 8) == (None,) * 8
+        backward(*arguments, (True,) * 7)
+    assert backward(*arguments, (False,) * 8) == (None,) * 8

@@ -166,9 +166,14 @@ cdef Call start(str name, str cell, TensorBase x, tuple sizes, TensorBase h0, Te
 
 
 def check(str name, str cell, TensorBase x not None, tuple sizes not None, TensorBase h0 not None, TensorBase c0,
-          TensorBase w_ih not None, TensorBase w_hh not None, TensorBase b_ih, TensorBase b_hh, TensorBase w_hr) -> None:
-    """Raises unless the arguments fit together."""
-    start(name, cell, x, sizes, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, False)
+          TensorBase w_ih not None, TensorBase w_hh not None, TensorBase b_ih, TensorBase b_hh, TensorBase w_hr) -> tuple:
+    """The sizes as ints that nobody can change; raises unless the arguments fit together."""
+    cdef Call c = start(name, cell, x, sizes, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, False)
+    cdef ptrdiff_t t
+    for n in sizes:
+        if type(n) is not int:
+            return tuple([c.s.sizes[t] for t in range(c.s.n_steps)])
+    return sizes
 
 
 # --- regions ------------------------------------------------------------------------------------------------------------

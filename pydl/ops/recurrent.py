@@ -9,7 +9,6 @@ sizes (B,)·T. `reverse` runs from the last step to the first; a sequence enters
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import index as as_int
 from typing import Any
 
 from pydl._core import engine
@@ -32,10 +31,8 @@ def _checked(name: str, cell: str, x: Any, sizes: Sequence[int], states: Any, we
     for what, value in optional.items():
         if value is not None:
             tensor_arg(value, name, what)
-    steps = tuple(sizes)
     given = (states["h0"], states.get("c0"), *weights.values(), *optional.values())
-    check_arguments(name, cell, x, steps, *given, *(None,) * (7 - len(given)))
-    return tuple(map(as_int, steps))  # the backward pass must find what the forward pass found, not a changed Tensor
+    return check_arguments(name, cell, x, tuple(sizes), *given, *(None,) * (7 - len(given)))
 
 
 def _differentiable(unrolled: Callable[..., Any], inputs: Any, options: Any, needs: Any, grads: Any) -> list[Any]:
