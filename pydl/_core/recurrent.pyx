@@ -15,6 +15,7 @@ cimport numpy as cnp
 from pydl._core.gemm cimport gemm
 from pydl._core.kernels cimport PYDL_B_add, enter_kernel, leave_kernel, pydl_kernels, threads_for
 from pydl._core.recurrent_call cimport Call, end_row, first_row, matrix, region_end, run, start, team_of
+from pydl._core.recurrent_single cimport is_single, single_step
 from pydl._core.recurrent_steps cimport (
     BACKWARD, BLOCK_UNITS, FORWARD, GRU_AFTER, GRU_BEFORE, INITIAL, LSTM, THIN_ROWS, Steps,
 )
@@ -134,9 +135,13 @@ def forward(str name, str cell, TensorBase x not None, tuple sizes not None, Ten
     cdef TensorBase y = c.fresh(s.n_rows, s.out)
     cdef list kept
     cdef int threads = team_of(c, c.row_ns)
+    cdef bint single = is_single(c)
     s.keep = keep
     s.y, s.h0, s.c0 = cnp.PyArray_BYTES(y.a), c.data(h0), c.data(c0)
-    pack_forward(c, w_hh, w_hr)
+    if single:
+        s.w_hr = c.data(w_hr)
+    else:
+        pack_forward(c, w_hh, w_hr)
     while i0 < s.n_steps:
         i1 = region_end(c, i0, c.row_ns, columns * s.size)
         region_rows = max(region_rows, end_row(c, i0, i1) - first_row(c, i0, i1))
@@ -150,7 +155,10 @@ def forward(str name, str cell, TensorBase x not None, tuple sizes not None, Ten
         gemm(s.size == 8, 1, end_row(c, i0, i1) - row, columns, s.n_in, rows + row * s.n_in * s.size, 0, s.n_in, 1, w, 0, 1, s.n_in,
              s.g + (row - s.base) * columns * s.size, 0, columns, bias, 0, 0, 0)
         PyErr_CheckSignals()
-        run(c, FORWARD, i0, i1, threads, c.row_ns)
+        if single:
+            single_step(c, c.data(w_hh))
+        else:
+            run(c, FORWARD, i0, i1, threads, c.row_ns)
         PyErr_CheckSignals()
         i0 = i1
     h_n = last_states(c, s.y, s.out)

@@ -56,7 +56,7 @@ def _lstm(g: Draw) -> Iterator[Sample]:
     for sizes, n_in, hidden in SHAPES:
         for options in ({}, {"reverse": True}):
             yield S(*arguments(g, sizes, n_in, hidden, 4), **options)
-    for sizes, out in (((2, 2), 2), ((3, 2, 1), 1), ((2, 2, 1), 5)):
+    for sizes, out in (((2, 2), 2), ((3,), 2), ((3, 2, 1), 1), ((2, 2, 1), 5)):
         yield S(*arguments(g, sizes, 2, 3, 4, out))
         yield S(*arguments(g, sizes, 2, 3, 4, out), reverse=True, checkpoint=True)
     plain = arguments(g, (3, 2, 2), 2, 3, 4)
