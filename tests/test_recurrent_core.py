@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from pydl._core import storage
 from pydl.ops import _unrolled
 from pydl.ops.recurrent import gru_sequence, lstm_sequence, rnn_sequence
 
+ROOT = Path(__file__).resolve().parent.parent
 Tensors = list[Any]
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "projected": 4, "gru_after": 3, "gru_before": 3}
 CELLS = pytest.mark.parametrize("cell", GATES)
@@ -168,6 +173,24 @@ def test_the_bits_do_not_depend_on_the_threads(cell: str, dtype: Any, reverse: b
     for n in (2, 3, 4, 7, 8):
         pydl.set_num_threads(n)
         assert same_bits(everything(cell, sizes, given, reverse=reverse), wanted), n
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_team_that_is_smaller_than_asked_for(limit: int) -> None:
+    """OpenMP may give fewer threads; the barrier must not wait for those that do not exist."""
+    script = """if True:
+        import hashlib, numpy as np, pydl
+        from tests.test_recurrent_core import arguments, everything
+        pydl.set_num_threads(8)
+        given = arguments("gru_before", (60,) * 6, 21, 170, np.float32)
+        print(hashlib.sha256(b"".join(a.tobytes() for a in everything("gru_before", (60,) * 6, given))).hexdigest())
+    """
+    environment = {**os.environ, "OMP_THREAD_LIMIT": str(limit)}
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    given = arguments("gru_before", (60,) * 6, 21, 170, np.float32)
+    wanted = hashlib.sha256(b"".join(a.tobytes() for a in everything("gru_before", (60,) * 6, given)))
+    assert run.stdout.split() == [wanted.hexdigest()]
 
 
 def test_many_python_threads_at_once(threads: None) -> None:
