@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pydl._core import kernels
-from tests import kernel_calls_norm, kernel_calls_recurrent  # noqa: F401 - they add their signatures
+from tests import kernel_calls_ctc, kernel_calls_norm, kernel_calls_recurrent  # noqa: F401 - they add their signatures
 from tests.kernel_calls import DTYPES, EACH, EACH_IDS, RESULTS, SIGNATURES, Array, Call, Out, function, lanes
 
 each = pytest.mark.parametrize(("isa", "dtype"), EACH, ids=EACH_IDS)
