@@ -131,8 +131,8 @@ class Forecaster(nn.Module):
         self.rnn = _layers("Forecaster", kind, inputs, hidden, layers)
         self.fc = nn.Linear(hidden, horizon)
         if anchored:
-            nn.init.zeros_(self.fc.weight)
-            nn.init.zeros_(self.fc.bias)
+            for parameter in self.fc.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """The forecasts for a batch of beginnings."""
