@@ -14,6 +14,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 MAX_CHUNK = 2  # phonemes that one letter stands for at most: x is K S
 ROUNDS = 4
 SMOOTHING = 0.1
+EARLY = 1e-6  # of two equal letters, of which one is mute, it is always the second: else rounding would decide
 
 
 def edit_distances(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> Array:
@@ -154,6 +155,7 @@ class _Group:
             here, best = best, np.full((n, width), -np.inf)
             for size, starting in enumerate(self.starting):
                 reached = here[:, : width - size] + table[self.letters[:, i, None], starting[:, : width - size]]
+                reached = reached - EARLY * size * i
                 better = reached > best[:, size:]
                 best[:, size:] = np.where(better, reached, best[:, size:])
                 came[i, :, size:] = np.where(better, size, came[i, :, size:])
