@@ -255,7 +255,7 @@ def test_forecasts_use_no_later_year(sun, monkeypatch):
     """What is said at an origin stays the same when all later numbers change."""
     from argparse import Namespace
 
-    options = Namespace(folder=str(sun), model="gru", seed=0)
+    options = Namespace(folder=str(sun), model="gru", seed=0, patience=None)
     task = sunspots.Sunspots(options, "test")
     origin = task.origins("test")[5]
     before, center = task.known(np.array([origin]))
@@ -369,7 +369,7 @@ def test_the_real_files():
     from pydl.cli.tasks.vowels_files import load
 
     try:
-        data, task = load(None, "test"), sunspots.Sunspots(Namespace(folder=None, model="gru", seed=0), "test")
+        data, task = load(None, "test"), sunspots.Sunspots(Namespace(folder=None, model="gru", seed=0, patience=None), "test")
     except Refusal:
         pytest.skip("sktime or statsmodels is not installed")
     lengths = [len(x) for x in data.train_x + data.test_x]
