@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ def new_figure(width: float, height: float, title: str) -> Any:
 
 def write(path: str, figure: Any) -> None:
     """The figure as PNG, whole or not at all."""
-    write_atomically(path, lambda file: figure.savefig(file, format="png"))
+    with warnings.catch_warnings():
+        # Characters of a text that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
+        write_atomically(path, lambda file: figure.savefig(file, format="png"))
 
 
 def tidy(axes: Any) -> None:

@@ -217,9 +217,10 @@ def train(run: Run, command: str) -> None:
             while not run.finished:
                 epoch = run.epoch(after_step)
                 bar.write(run.line(epoch))
-                if not math.isfinite(epoch.loss):
+                bad = next((loss for loss in (epoch.loss, epoch.held_loss) if not math.isfinite(loss)), None)
+                if bad is not None:
                     number = len(run.result.history)
-                    raise Diverged(f"the loss is {epoch.loss} in epoch {number}: try an --lr below {options.lr:g}")
+                    raise Diverged(f"the loss is {bad} in epoch {number}: try an --lr below {options.lr:g}")
                 if not cut_short:
                     run.save(command)
         if run.best is not None:

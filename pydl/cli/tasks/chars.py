@@ -28,6 +28,7 @@ STEPS = 64  # characters through which the gradient goes back
 EMBEDDING, HIDDEN = 64, 256
 EVALUATED_ROWS, EVALUATED_STEPS = 64, 256
 MAX_ORDER = 7
+VALIDATION_SHARE = 0.1  # of the training text, with --patience
 N_WRITTEN, TEMPERATURE = 500, 0.7
 
 
@@ -80,6 +81,10 @@ class Chars(Task):
         self.train, self.held_ids = (
             np.array(self.vocabulary.encode(t), np.int32) for t in (self.text.train, self.text.held)
         )
+        n_validation = int(VALIDATION_SHARE * len(self.train)) if options.patience else 0
+        self.read, self.judges = self.train, self.held_ids
+        if n_validation:  # the end of the training text
+            self.read, self.judges = self.train[:-n_validation], self.train[-n_validation:]
         self.states: Any = None
         self.course: list[float] = []  # bits per character of each step so far
         self.bits = math.nan
@@ -92,7 +97,8 @@ class Chars(Task):
         return LanguageModel(len(self.vocabulary), EMBEDDING, HIDDEN, 1, self.options.model)
 
     def batches(self, generator: pydl.Generator) -> Batches:
-        return Streams(self.train, min(self.options.batch, len(self.train) // (2 * STEPS)), generator)
+        self.streams = Streams(self.read, min(self.options.batch, len(self.read) // (2 * STEPS)), generator)
+        return self.streams
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, int]:
         x, y, begins = batch
@@ -103,7 +109,7 @@ class Chars(Task):
         return loss, y.numel()
 
     def evaluate(self, model: nn.Module) -> Scores:
-        loss = float(self.surprises(model, self.held_ids).mean())
+        loss = float(self.surprises(model, self.judges).mean())
         self.bits = loss / math.log(2)
         return Scores(loss, self.bits)
 
@@ -136,7 +142,8 @@ class Chars(Task):
         return f"{self.options.model.upper()} {HIDDEN} over {len(self.vocabulary) - 2} characters"
 
     def amounts(self) -> str:
-        return f"{len(self.train):,} characters to train on, {len(self.held_ids):,} held out"
+        n, n_held = len(self.train), len(self.held_ids)
+        return f"{n:,} characters to train on, {n_held:,} held out{self.chosen_by(len(self.judges))}"
 
     def notes(self) -> list[str]:
         return [
@@ -145,7 +152,12 @@ class Chars(Task):
         ]
 
     def report(self, model: nn.Module, result: Result) -> str:
-        self.ngrams = ngrams.bits_per_token(self.train, self.held_ids, len(self.vocabulary), MAX_ORDER)
+        if self.judges is not self.held_ids:
+            with pydl.no_grad():
+                self.bits = float(self.surprises(model, self.held_ids).mean()) / math.log(2)
+        n_tokens = len(self.vocabulary)
+        order = min(MAX_ORDER, ngrams.longest(n_tokens))
+        self.ngrams = ngrams.bits_per_token(self.train, self.held_ids, n_tokens, order)
         self.written = self.write(model)
         rows = [f"{n}-grams {bits:.3f}" for n, bits in enumerate(self.ngrams, 1)]
         return "\n".join([

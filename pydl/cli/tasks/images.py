@@ -16,7 +16,7 @@ from pydl.cli.report import confusion
 from pydl.cli.results import Result
 from pydl.cli.tasks import baselines, digits
 from pydl.cli.tasks.image_files import Images, load_idx
-from pydl.cli.tasks.task import Batches, Scores, Task
+from pydl.cli.tasks.task import Batches, Scores, Task, parted
 from pydl.models import CNN, MLP, LeNet5, SequenceClassifier
 from pydl.tensor import Tensor
 from pydl.utils.data import DataLoader, TensorDataset
@@ -72,10 +72,16 @@ class ImageTask(Task):
     counted = "samples"
     noun: ClassVar[str] = "images"
     recipe: ImageRecipe
+    validation: tuple[Tensor, Tensor] | None  # what --patience chooses the epoch by
 
     def __init__(self, options: argparse.Namespace, command: str) -> None:
         super().__init__(options, command)
         self.images = self.load(options, command)
+        x, y = self.images.train_x, self.images.train_y
+        trained, held = parted(len(x), options.patience)
+        self.train, self.validation = (x, y), None
+        if len(held):
+            self.train, self.validation = (x[trained], y[trained]), (x[held], y[held])
         self.variation = pydl.Generator().manual_seed(options.seed)
         self.criterion = nn.CrossEntropyLoss(label_smoothing=self.recipe.smoothing)
         self.clip = 1.0 if options.model in RECURRENT else None
@@ -98,7 +104,8 @@ class ImageTask(Task):
         return x.view(-1, side, side) if self.options.model in RECURRENT else x.view(-1, 1, side, side)
 
     def batches(self, generator: pydl.Generator) -> Batches:
-        data = TensorDataset(self.shaped(self.images.train_x), self.images.train_y)
+        x, y = self.train
+        data = TensorDataset(self.shaped(x), y)
         return DataLoader(data, batch_size=self.options.batch, shuffle=True, generator=generator)
 
     def vary(self, batch: Any) -> Any:
@@ -114,10 +121,14 @@ class ImageTask(Task):
         return self.criterion(model(x), y), len(x)
 
     def evaluate(self, model: nn.Module) -> Scores:
-        images, n = self.images, MAX_TRAIN_EVALUATED
-        train = self._tested(model, images.train_x[:n], images.train_y[:n])[1]
-        loss, self.right = self._tested(model, images.test_x, images.test_y)
-        return Scores(loss, self.right, train)
+        train = self._tested(model, *(part[:MAX_TRAIN_EVALUATED] for part in self.train))[1]
+        found = self._test(model) if self.validation is None else self._tested(model, *self.validation)
+        return Scores(*found, train)
+
+    def _test(self, model: nn.Module) -> tuple[float, float]:
+        """Loss and share of right answers in the test set; both stay."""
+        loss, self.right = self._tested(model, self.images.test_x, self.images.test_y)
+        return loss, self.right
 
     def _tested(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
         """Mean loss and share of right answers; the answers stay in `predicted`."""
@@ -146,7 +157,9 @@ class ImageTask(Task):
         return {"cnn": "CNN", "lenet": "LeNet-5"}[model]
 
     def amounts(self) -> str:
-        return f"{len(self.images.train_x)} {self.noun} to train on, {len(self.images.test_x)} to test on"
+        n, n_test = len(self.images.train_x), len(self.images.test_x)
+        n_held = 0 if self.validation is None else len(self.validation[1])
+        return f"{n} {self.noun} to train on, {n_test} to test on{self.chosen_by(n_held)}"
 
     def notes(self) -> list[str]:
         varied = [" mirrored"] if self.recipe.mirror else []
@@ -155,6 +168,9 @@ class ImageTask(Task):
 
     def report(self, model: nn.Module, result: Result) -> str:
         images = self.images
+        if self.validation is not None:
+            with pydl.no_grad():
+                self._test(model)
         train_x, test_x = images.train_x.numpy(), images.test_x.numpy()
         self.baselines = baselines.accuracies(train_x, images.train_y.numpy(), test_x, images.test_y.numpy())
         return "\n".join([

@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["bits_per_token"]
+__all__ = ["bits_per_token", "longest"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def longest(n_tokens: int) -> int:
+    """The largest n for which n-grams of so many different tokens are numbers of 63 bits."""
+    n = 1
+    while n_tokens ** (n + 1) < 2**63:
+        n += 1
+    return n
 
 
 def bits_per_token(train: Array, held: Array, n_tokens: int, orders: int) -> list[float]:

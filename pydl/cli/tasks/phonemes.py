@@ -15,7 +15,7 @@ from pydl import nn
 from pydl.cli.recipes import Recipe
 from pydl.cli.results import Result
 from pydl.cli.tasks.spelling import LetterRules, edit_distances
-from pydl.cli.tasks.task import Batches, Metric, Scores, Task
+from pydl.cli.tasks.task import Batches, Metric, Scores, Task, parted
 from pydl.cli.tasks.text_files import load_pronunciations
 from pydl.models import EncoderDecoder
 from pydl.tensor import Tensor
@@ -85,7 +85,10 @@ class Phonemes(Task):
     def __init__(self, options: argparse.Namespace, command: str) -> None:
         super().__init__(options, command)
         data = load_pronunciations(options.folder, command)
-        self.source, self.train, self.test = data.source, data.train, data.test
+        self.source, self.all_train, self.test = data.source, data.train, data.test
+        trained, held = parted(len(data.train), options.patience)
+        self.train = [data.train[i] for i in trained]
+        self.judges = [data.train[i] for i in held] or self.test  # the words that an epoch is judged by
         self.letters = Vocabulary.build((word for word, _ in data.train))
         self.sounds = Vocabulary.build(
             (sound for _, sounds in data.train for sound in sounds), begin="<begin>", end="<end>"
@@ -118,13 +121,22 @@ class Phonemes(Task):
         return loss, int(n_sounds.sum())
 
     def evaluate(self, model: Any) -> Scores:
-        pairs, total, count = self.pairs(self.test), 0.0, 0
+        pairs, total, count = self.pairs(self.judges), 0.0, 0
         for start in range(0, len(pairs.letters), EVALUATED):
             loss, n = self.loss(model, pairs.batch(np.arange(start, min(start + EVALUATED, len(pairs.letters)))))
             total, count = total + loss.item() * n, count + n
+        if not math.isfinite(total):  # no search among scores that are no numbers
+            return Scores(total / count, math.nan)
+        if self.judges is self.test:
+            return Scores(total / count, self._test(model))
+        spoken = self.say(model, [word for word, _ in self.judges])
+        return Scores(total / count, self.rates(spoken, self.judges)[0])
+
+    def _test(self, model: Any) -> float:
+        """The phoneme error rate of the test words, said greedily; what was said and the results stay."""
         self.spoken = self.say(model, [word for word, _ in self.test])
-        rate, _ = self.judged("greedy", self.spoken)
-        return Scores(total / count, rate)
+        self.results["greedy"] = self.rates(self.spoken, self.test)
+        return self.results["greedy"][0]
 
     def say(self, model: Any, words: Sequence[str], beam: int = 1) -> list[list[int]]:
         """The phonemes of each word: the most probable at each step, or the best sequence of a beam search."""
@@ -142,17 +154,16 @@ class Phonemes(Task):
                 found[i] = list(hypothesis.tokens)
         return found
 
-    def judged(self, method: str, spoken: list[list[int]]) -> tuple[float, float]:
+    def rates(self, spoken: list[list[int]], words: Words) -> tuple[float, float]:
         """(phonemes wrong per phoneme, words right): each word against the nearest of its pronunciations."""
-        wanted = [(i, self.sounds.encode(sound)) for i, (_, sounds) in enumerate(self.test) for sound in sounds]
+        wanted = [(i, self.sounds.encode(sound)) for i, (_, sounds) in enumerate(words) for sound in sounds]
         distances = edit_distances([spoken[i] for i, _ in wanted], [sound for _, sound in wanted])
         least: dict[int, tuple[int, int]] = {}
         for (i, sound), distance in zip(wanted, distances.tolist(), strict=True):
             least[i] = min(least.get(i, (distance, len(sound))), (distance, len(sound)))
         errors, length = (sum(pair[k] for pair in least.values()) for k in (0, 1))
         right = sum(distance == 0 for distance, _ in least.values())
-        self.results[method] = errors / length, right / len(self.test)
-        return self.results[method]
+        return errors / length, right / len(words)
 
     # ---- words and pictures ----------------------------------------------------------------------------------------
 
@@ -161,14 +172,18 @@ class Phonemes(Task):
         return f"LSTM encoder-decoder {HIDDEN} {how}"
 
     def amounts(self) -> str:
-        return f"{len(self.train):,} words to train on, {len(self.test):,} to test on"
+        n, n_test = len(self.all_train), len(self.test)
+        return f"{n:,} words to train on, {n_test:,} to test on{self.chosen_by(len(self.judges))}"
 
     def notes(self) -> list[str]:
         n_sounds = len(self.sounds) - 4
         return [f"{len(self.letters) - 2} letters, {n_sounds} phonemes without stress, from {self.source}"]
 
     def report(self, model: nn.Module, result: Result) -> str:
-        self.judged(f"beam of {BEAM}", self.say(model, [word for word, _ in self.test], BEAM))
+        if self.judges is not self.test:
+            self._test(model)
+        best = self.say(model, [word for word, _ in self.test], BEAM)
+        self.results[f"beam of {BEAM}"] = self.rates(best, self.test)
         self.rules()
         lines = ["", f"{'test set':30}  phonemes wrong   words right"]
         for method, (rate, right) in self.results.items():
@@ -182,12 +197,12 @@ class Phonemes(Task):
 
     def rules(self) -> None:
         """The baseline: the most frequent phonemes of each letter in its context."""
-        both = [(self.letters.encode(w), self.sounds.encode(s)) for w, sounds in self.train for s in sounds]
+        both = [(self.letters.encode(w), self.sounds.encode(s)) for w, sounds in self.all_train for s in sounds]
         words, sounds = zip(*both, strict=True)
         rules = LetterRules(words, sounds, len(self.letters), len(self.sounds), REACH)
         test = [self.letters.encode(word) for word, _ in self.test]
         for width in range(REACH + 1):
-            self.judged(_rules_name(width), rules.read(test, width))
+            self.results[_rules_name(width)] = self.rates(rules.read(test, width), self.test)
 
     def draw(self, path: str, model: nn.Module, result: Result) -> None:
         from pydl.cli.tasks import text_plots

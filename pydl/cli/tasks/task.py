@@ -8,13 +8,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+
 import pydl
 from pydl import nn
 from pydl.cli.recipes import Recipe
 from pydl.cli.results import Result
 from pydl.tensor import Tensor
 
-__all__ = ["Batches", "Metric", "Scores", "Task"]
+__all__ = ["Batches", "Metric", "Scores", "Task", "parted"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+MAX_VALIDATION = 5000
+
+
+def parted(n: int, patience: int | None) -> tuple[Array, Array]:
+    """Which of n training samples are trained on, and by which of them --patience chooses the epoch.
+
+    The latter are a tenth, at most 5,000, the same in every run; none without --patience. So the test set never has a
+    say in which weights are kept.
+    """
+    if not patience:
+        return np.arange(n), np.arange(0)
+    order = np.random.RandomState(0).permutation(n)
+    n_validation = max(1, min(n // 10, MAX_VALIDATION))
+    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
 
 
 class Batches(Protocol):
@@ -56,14 +74,15 @@ class Task:
 
     The runner makes the network (`make_model`), seeded; gets the batches of each epoch from `batches`, whose random
     order comes from the generator alone; trains by the gradient of `loss`; and calls `evaluate` after each epoch.
-    `--patience` watches the held-out loss. What else changes during a run belongs into `state` and `restore`.
+    `--patience` watches the held-out loss: with it, a task holds out a part of its training data in place of the test
+    set, and tests in `report`. What else changes during a run belongs into `state` and `restore`.
     After training come `report`, `draw`, `metadata` of the weights and `closing`, in this order.
     """
 
     name: ClassVar[str]
     recipes: ClassVar[dict[str, Recipe]]
     needs: ClassVar[dict[str, str]] = {}  # distributions beside tqdm and matplotlib, and the modules they are known by
-    held: ClassVar[str] = "test"  # which data the held-out loss and score are of
+    held: str = "test"  # which data the held-out loss and score are of
     counted: ClassVar[str] = "samples"
     metric: ClassVar[Metric] = Metric(axis="right (%)")
     clip: float | None = None  # largest norm of the gradient of all weights
@@ -71,6 +90,12 @@ class Task:
     def __init__(self, options: argparse.Namespace, command: str) -> None:
         self.options = options
         self.recipe = self.recipes[options.model]
+        if options.patience:
+            self.held = "validation"
+
+    def chosen_by(self, n: int) -> str:
+        """The end of `amounts`: how many samples --patience holds out of the training."""
+        return f", {n:,} of the former held out for --patience" if self.options.patience else ""
 
     # ---- training --------------------------------------------------------------------------------------------------
 

@@ -45,9 +45,7 @@ def load_text(path: str | None, command: str) -> Text:
     """
     try:
         if path is not None and not os.path.isdir(path):
-            text = _read(path)
-            cut = len(text) - int(HELD_SHARE * len(text))
-            found = Text(path, text[:cut], text[cut:], f"the last {100 * HELD_SHARE:.0f} % of {os.path.basename(path)}")
+            found = _from_file(path)
         else:
             found = _from_folder(*_works(command) if path is None else (path, re.compile(r".+\.txt")))
     except (OSError, ValueError) as error:
@@ -66,13 +64,19 @@ def _works(command: str) -> tuple[str, re.Pattern[str]]:
     return folder, WORK
 
 
+def _from_file(path: str) -> Text:
+    text = _read(path)
+    cut = len(text) - int(HELD_SHARE * len(text))
+    return Text(path, text[:cut], text[cut:], f"the last {100 * HELD_SHARE:.0f} % of {os.path.basename(path)}")
+
+
 def _from_folder(folder: str, pattern: re.Pattern[str]) -> Text:
     names = sorted(name for name in os.listdir(folder) if pattern.fullmatch(name))
     if not names:
         raise ValueError(f"{folder} has no text files")
     texts = [_read(os.path.join(folder, name)) for name in names]
     if len(names) == 1:
-        return load_text(os.path.join(folder, names[0]), "")
+        return _from_file(os.path.join(folder, names[0]))
     n = min(EVERY, len(names))
     held = [i for i in range(len(names)) if i % n == min(HELD_WORK, n - 1)]
     return Text(

@@ -12,6 +12,7 @@ import numpy as np
 import pydl
 from pydl.cli.plots import RIGHT, TEST, TRAIN, WRONG, new_figure, tidy, write
 from pydl.cli.results import Result
+from pydl.cli.tasks.chars import STEPS
 
 if TYPE_CHECKING:
     from pydl.cli.tasks.chars import Chars
@@ -37,21 +38,22 @@ def save_chars(path: str, task: Chars, model: Any, result: Result) -> None:
     lower.set_title("What it writes", fontsize=13)
     wrapped = [textwrap.wrap(line, WIDTH, subsequent_indent="  ") or [""] for line in task.written.splitlines()]
     lines = [line for part in wrapped for line in part][:LINES]
-    lower.text(0, 1, "\n".join(lines), fontfamily="monospace", fontsize=10.5, va="top", linespacing=1.25, color=RIGHT)
+    lower.text(0, 1, "\n".join(lines), fontfamily="monospace", fontsize=10.5, va="top", linespacing=1.25, color=RIGHT,
+               parse_math=False)  # fmt: skip
     lower.set_axis_off()
     write(path, figure)
 
 
 def _course(axes: Any, task: Chars, result: Result) -> None:
-    course = np.array(task.course)
-    per_step = len(task.train) / max(1, len(course)) * len(result.history)
+    course, streams = np.array(task.course), task.streams
     size = max(1, len(course) // POINTS)
     whole = course[: len(course) // size * size].reshape(-1, size)
-    x = (np.arange(len(whole)) + 0.5) * size * per_step / 1e6
+    x = (np.arange(len(whole)) + 0.5) * size * streams.rows * STEPS / 1e6
     axes.plot(x, whole.mean(1), color=TRAIN, linewidth=1.5, label="training, as it goes on")
-    ends = (np.arange(len(result.history)) + 1) * len(task.train) / 1e6
+    steps = np.minimum((np.arange(len(result.history)) + 1) * len(streams), len(course))  # the last epoch may be short
+    ends = steps * streams.rows * STEPS / 1e6
     held = [epoch.held_score for epoch in result.history]
-    axes.plot(ends, held, color=TEST, marker="o", markersize=8, linewidth=2, label="held-out text")
+    axes.plot(ends, held, color=TEST, marker="o", markersize=8, linewidth=2, label=f"{task.held} text")
     top = min(5.0, max(task.ngrams[1], held[0]) + 0.1)
     lowest = min(held[-1], whole.mean(1).min(), *task.ngrams) - 0.12
     last = -math.inf
@@ -86,7 +88,7 @@ def _surprise(axes: Any, task: Chars, model: Any) -> None:
         if token == "\n":
             row, column = row + 1, 0
             continue
-        if row == LINES:
+        if row >= LINES:
             break
         if column == WIDTH:  # the rest of the line is left out
             continue
@@ -94,7 +96,7 @@ def _surprise(axes: Any, task: Chars, model: Any) -> None:
         axes.fill([column, column + 1, column + 1, column], [row, row, row + 1, row + 1], color=WRONG,
                   alpha=0.85 * shade, linewidth=0)  # fmt: skip
         axes.text(column + 0.5, row + 0.5, token, ha="center", va="center", fontfamily="monospace", fontsize=9.5,
-                  color="white" if shade > 0.6 else RIGHT)  # fmt: skip
+                  color="white" if shade > 0.6 else RIGHT, parse_math=False)  # fmt: skip
         column += 1
     axes.set(xlim=(0, WIDTH), ylim=(LINES, 0))
     axes.set_title("Held-out text: the redder a character, the less it was expected", fontsize=13)
@@ -119,15 +121,15 @@ def save_phonemes(path: str, task: Phonemes, model: Any, result: Result) -> None
 def _errors(axes: Any, task: Phonemes, result: Result) -> None:
     epochs = np.arange(1, len(result.history) + 1)
     rates = [100 * epoch.held_score for epoch in result.history]
-    axes.plot(epochs, rates, color=TEST, marker="o", linewidth=2, label="network, test words")
+    axes.plot(epochs, rates, color=TEST, marker="o", linewidth=2, label=f"network, {task.held} words")
     shown = [(name, 100 * value) for name, (value, _) in task.results.items() if name.startswith("rules")]
     top = max(rates[0], shown[-1][1]) * 1.25
     last = -math.inf
     for name, value in sorted(shown, key=lambda pair: pair[1]):
-        if last + 0.035 * top < value < top:  # as many as can be told apart, from the best one on
+        if last + 0.035 * top < value < 0.95 * top:  # as many as can be told apart, from the best one on
             last = value
             axes.axhline(value, color=GRAY, linestyle="--", linewidth=1)
-            axes.text(0.995, value, f"{name}: {value:.1f} %", transform=axes.get_yaxis_transform(), ha="right",
+            axes.text(0.01, value, f"{name}: {value:.1f} %", transform=axes.get_yaxis_transform(), ha="left",
                       va="bottom", color=GRAY, fontsize=11)  # fmt: skip
     axes.set(ylim=(0, top))
     axes.xaxis.get_major_locator().set_params(integer=True)

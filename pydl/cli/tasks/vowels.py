@@ -14,7 +14,7 @@ from pydl.cli.recipes import Recipe
 from pydl.cli.report import confusion
 from pydl.cli.results import Result
 from pydl.cli.tasks import baselines
-from pydl.cli.tasks.task import Batches, Scores, Task
+from pydl.cli.tasks.task import Batches, Scores, Task, parted
 from pydl.cli.tasks.vowels_files import load
 from pydl.models import SequenceClassifier
 from pydl.tensor import Tensor
@@ -44,7 +44,14 @@ class Vowels(Task):
     def __init__(self, options: argparse.Namespace, command: str) -> None:
         super().__init__(options, command)
         self.data = load(options.folder, command)
-        self.lengths = {part: [len(x) for x in getattr(self.data, f"{part}_x")] for part in ("train", "test")}
+        train_x, train_y = self.data.train_x, self.data.train_y
+        trained, held = parted(len(train_x), options.patience)
+        self.parts = {
+            "train": ([train_x[i] for i in trained], train_y[trained]),
+            "validation": ([train_x[i] for i in held], train_y[held]),
+            "test": (self.data.test_x, self.data.test_y),
+        }
+        self.lengths = {part: [len(x) for x in sequences] for part, (sequences, _) in self.parts.items()}
         self.criterion = nn.CrossEntropyLoss(label_smoothing=self.recipe.smoothing)
         self.predicted = np.empty(0, np.int64)
         self.right = 0.0
@@ -66,7 +73,8 @@ class Vowels(Task):
     def batches(self, generator: pydl.Generator) -> Batches:
         batch = self.options.batch
         sampler = BucketBatchSampler(self.lengths["train"], batch, bucket_size=BUCKETS_OF * batch, generator=generator)
-        samples = list(zip(self.data.train_x, self.data.train_y.tolist(), strict=True))
+        x, y = self.parts["train"]
+        samples = list(zip(x, y.tolist(), strict=True))
         return DataLoader(samples, batch_sampler=sampler, collate_fn=pad_collate)
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, int]:
@@ -75,12 +83,16 @@ class Vowels(Task):
 
     def evaluate(self, model: nn.Module) -> Scores:
         train = self._tested(model, "train")[1]
+        return Scores(*(self._tested(model, "validation") if self.options.patience else self._test(model)), train)
+
+    def _test(self, model: nn.Module) -> tuple[float, float]:
+        """Loss and share of right answers in the test set; both stay."""
         loss, self.right = self._tested(model, "test")
-        return Scores(loss, self.right, train)
+        return loss, self.right
 
     def _tested(self, model: nn.Module, part: str) -> tuple[float, float]:
         """Mean loss and share of right answers; the answers stay in `predicted`."""
-        x, y = getattr(self.data, f"{part}_x"), getattr(self.data, f"{part}_y")
+        x, y = self.parts[part]
         loss_sum, self.predicted = 0.0, np.empty(len(y), np.int64)
         for which in BucketBatchSampler(self.lengths[part], EVALUATED, shuffle=False):
             padded, lengths, target = pad_collate([(x[i], int(y[i])) for i in which])
@@ -95,10 +107,10 @@ class Vowels(Task):
         return f"{self.options.model.upper()} {HIDDEN} in both directions"
 
     def amounts(self) -> str:
-        data, every = self.data, self.lengths["train"] + self.lengths["test"]
+        data, every = self.data, [n for lengths in self.lengths.values() for n in lengths]
         return (
             f"{len(data.train_x)} recordings of {min(every)} to {max(every)} frames to train on,"
-            f" {len(data.test_x)} to test on"
+            f" {len(data.test_x)} to test on{self.chosen_by(len(self.lengths['validation']))}"
         )
 
     def notes(self) -> list[str]:
@@ -115,6 +127,9 @@ class Vowels(Task):
 
     def report(self, model: nn.Module, result: Result) -> str:
         data = self.data
+        if self.options.patience:
+            with pydl.no_grad():
+                self._test(model)
         train, test = (np.stack([x.mean(0) for x in part]) for part in (data.train_x, data.test_x))
         self.baselines = baselines.accuracies(train, data.train_y, test, data.test_y)
         return "\n".join([
