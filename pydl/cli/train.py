@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
         "--patience",
         type=whole(1, MANY),
         metavar="N",
-        help="hold some training data out, stop after N epochs without a lower loss there, keep the best epoch's weights",
+        help="hold training data out, stop after N epochs without a lower loss there, keep the best epoch's weights",
     )
     p.add_argument(
         "--checkpoint", metavar="FILE", help="keep the state of the run here, after each epoch and at Ctrl-C"
