@@ -78,8 +78,8 @@ class Phonemes(Task):
     metric = Metric("phoneme error rate")
     clip = 1.0
     recipes = {
-        "attention": Recipe(4, 64, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
-        "plain": Recipe(4, 64, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
+        "attention": Recipe(3, 64, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
+        "plain": Recipe(3, 64, "adam", "onecycle", {"sgd": 1.0, "adam": 4e-3, "adamw": 4e-3}),
     }
 
     def __init__(self, options: argparse.Namespace, command: str) -> None:
