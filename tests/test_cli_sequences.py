@@ -368,8 +368,9 @@ def test_the_real_files():
     from pydl.cli.refusal import Refusal
     from pydl.cli.tasks.vowels_files import load
 
+    options = Namespace(folder=None, model="gru", seed=0, patience=None)
     try:
-        data, task = load(None, "test"), sunspots.Sunspots(Namespace(folder=None, model="gru", seed=0, patience=None), "test")
+        data, task = load(None, "test"), sunspots.Sunspots(options, "test")
     except Refusal:
         pytest.skip("sktime or statsmodels is not installed")
     lengths = [len(x) for x in data.train_x + data.test_x]
