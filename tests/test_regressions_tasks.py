@@ -154,7 +154,38 @@ def test_a_folder_with_one_short_text(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"pydl train: {tmp_path / 't.txt'} has too little text: 5 characters")
 
 
+def test_a_checkpoint_knows_its_data(tmp_path, capsys):
+    """`pydl train --resume FILE`, as Ctrl-C advises, finds the data of --data; other data are refused in words."""
+    file, state = tmp_path / "t.txt", tmp_path / "run.state"
+    file.write_text("to be or not to be\n" * 200)
+    options = ("--batch", 4, "--checkpoint", state, "--threads", 1)
+    assert train(tmp_path / "out", "chars", "--data", file, "--epochs", 1, *options) == 0
+    assert main(["train", "--resume", str(state), "--out", str(tmp_path / "out")]) == 0
+    assert "resumed after" in capsys.readouterr().out
+    moved = file.rename(tmp_path / "moved.txt")
+    assert main(["train", "--resume", str(state), "--data", str(moved), "--out", str(tmp_path / "out")]) == 0
+    moved.write_text("not the same letters: what was it?\n" * 200)
+    capsys.readouterr()
+    assert main(["train", "--resume", str(state), "--data", str(moved), "--out", str(tmp_path / "out")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("pydl train: the checkpoint is of other data: LSTM 16 over 8 characters, 3,420")
+    assert err.count("\n") == 1
+
+
 # ---- pictures ------------------------------------------------------------------------------------------------------
+
+
+def test_one_epoch_is_epoch_1():
+    """Its axis once went from 0.96 to 1.04."""
+    from pydl.cli.plots import curves, new_figure
+    from pydl.cli.results import Epoch
+    from pydl.cli.tasks.images import Digits
+
+    for n, ticks in ((1, [1.0]), (2, [1.0, 2.0])):
+        figure = new_figure(6, 6, "")
+        curves(figure, Digits, [Epoch(1.0, 1.0, 0.5, 0.5, 1.0)] * n)
+        low, high = figure.axes[1].get_xlim()
+        assert [t for t in figure.axes[1].get_xticks() if low <= t <= high] == ticks
 
 
 def _task(text, held):
@@ -188,4 +219,6 @@ def test_the_course_of_an_epoch_cut_short_ends_where_it_was_cut(tmp_path, monkey
     file.write_text("to be or not to be, that is the question\n" * 100)  # 3690 to train on: 13 steps of 4 × 64
     assert train(tmp_path / "out", "chars", "--data", file, "--batch", 4, "--epochs", 3) == 0
     training, held = (line.get_xdata() for line in seen["axes"].lines[:2])
+    low, high = seen["axes"].get_ylim()
+    assert low < seen["axes"].lines[0].get_ydata()[-1] < high
     assert held.tolist() == [7 * 4 * 64 / 1e6] and len(training) == 7 and training[-1] == 6.5 * 4 * 64 / 1e6

@@ -61,7 +61,7 @@ def curves(figure: Any, task: Task, history: list[Epoch], loss_name: str = "cros
     score.set_title(metric.name[0].upper() + metric.name[1:], fontsize=13)
     score.set_ylabel(metric.axis or f"{metric.name} ({metric.unit})", fontsize=11)
     score.set_xlabel("epoch", fontsize=11)
-    score.xaxis.get_major_locator().set_params(integer=True)
+    score.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     for axes in (loss, score):
         tidy(axes)
         axes.legend(fontsize=11, frameon=False)

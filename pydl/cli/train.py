@@ -71,14 +71,13 @@ def add(commands: Commands) -> None:
 
 
 def complete(options: argparse.Namespace) -> dict[str, Any] | None:
-    """Fills in what was not given, from the checkpoint or from the recipe; returns the state to go on from."""
+    """Fills in what was not given, from the checkpoint or from the recipe; returns the checkpoint to go on from."""
     from pydl.cli import train_checkpoint
 
-    state = None
+    content = None
     if options.resume is not None:
         content = train_checkpoint.read(options.resume, COMMAND)
         train_checkpoint.restore_options(options, content, COMMAND)
-        state = content["state"]
         options.checkpoint = options.checkpoint or options.resume
     options.data = options.data or "digits"
     models = TASKS[options.data][2]
@@ -96,13 +95,13 @@ def complete(options: argparse.Namespace) -> dict[str, Any] | None:
     options.time_limit = recipe.minutes if options.time_limit is None else options.time_limit
     options.seed = options.seed or 0
     options.out = options.out or f"pydl-{options.data}"
-    return state
+    return content
 
 
 def run(options: argparse.Namespace) -> int:
     """Check everything that can be checked, train, report, and write the files."""
     start = time.perf_counter()
-    state = complete(options)
+    content = complete(options)
     task_class = task_of(options.data)
     require(COMMAND, task_class.needs | {"matplotlib": "matplotlib.figure", "tqdm": "tqdm"})
     make_folder(COMMAND, options.out)
@@ -110,13 +109,14 @@ def run(options: argparse.Namespace) -> int:
         make_folder(COMMAND, os.path.dirname(os.path.abspath(options.checkpoint)))
     if options.threads is not None:
         pydl.set_num_threads(options.threads)
-    from pydl.cli import report
+    from pydl.cli import report, train_checkpoint
     from pydl.cli.training import Diverged, Run, train
 
     task = task_class(options, COMMAND)
     training = Run(task, options)
-    if state is not None:
-        training.restore(state)
+    if content is not None:
+        train_checkpoint.check_data(training.learns, content, COMMAND)
+        training.restore(content["state"])
     print(report.heading(training))
     try:
         train(training, COMMAND)

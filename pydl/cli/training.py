@@ -166,10 +166,15 @@ class Run:
         self.result.history = [Epoch(**values) for values in state["history"]]
         self.result.chosen, self.best = state["chosen"], state["best"]
 
+    @property
+    def learns(self) -> str:
+        """Which network learns from how much data."""
+        return f"{self.task.model_name()}, {self.task.amounts()}"
+
     def save(self, command: str) -> None:
         """Write the checkpoint, where one is asked for."""
         if self.options.checkpoint:
-            write(self.options.checkpoint, self.options, self.state(), command)
+            write(self.options.checkpoint, self.options, self.learns, self.state(), command)
 
 
 @contextmanager

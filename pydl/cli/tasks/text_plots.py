@@ -54,7 +54,7 @@ def _course(axes: Any, task: Chars, result: Result) -> None:
     ends = steps * streams.rows * STEPS / 1e6
     held = [epoch.held_score for epoch in result.history]
     axes.plot(ends, held, color=TEST, marker="o", markersize=8, linewidth=2, label=f"{task.held} text")
-    top = min(5.0, max(task.ngrams[1], held[0]) + 0.1)
+    top = max(whole[-1].mean(), min(5.0, max(task.ngrams[min(1, len(task.ngrams) - 1)], held[0]))) + 0.1
     lowest = min(held[-1], whole.mean(1).min(), *task.ngrams) - 0.12
     last = -math.inf
     for bits, n in sorted(zip(task.ngrams, range(1, len(task.ngrams) + 1), strict=True)):
@@ -132,7 +132,7 @@ def _errors(axes: Any, task: Phonemes, result: Result) -> None:
             axes.text(0.01, value, f"{name}: {value:.1f} %", transform=axes.get_yaxis_transform(), ha="left",
                       va="bottom", color=GRAY, fontsize=11)  # fmt: skip
     axes.set(ylim=(0, top))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_title("Phoneme error rate", fontsize=13)
     axes.set_xlabel("epoch", fontsize=11)
     axes.set_ylabel("phonemes wrong (%)", fontsize=11)
@@ -171,5 +171,5 @@ def _lengths(axes: Any, task: Phonemes) -> None:
     axes.set_title("Words right, by their length", fontsize=13)
     axes.set_xlabel("letters", fontsize=11)
     axes.set_ylabel("right (%)", fontsize=11)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     tidy(axes)
