@@ -70,8 +70,8 @@ class Chars(Task):
     metric = Metric("bits per character", "bits", 1.0, 3)
     clip = 1.0
     recipes = {
-        "lstm": Recipe(2, 32, "adam", "onecycle", {"sgd": 1.0, "adam": 8e-3, "adamw": 8e-3}),
-        "gru": Recipe(2, 32, "adam", "onecycle", {"sgd": 1.0, "adam": 8e-3, "adamw": 8e-3}),
+        "lstm": Recipe(2, 32, "adam", "onecycle", {"sgd": 1.0, "adam": 6e-3, "adamw": 6e-3}),
+        "gru": Recipe(2, 32, "adam", "onecycle", {"sgd": 1.0, "adam": 6e-3, "adamw": 6e-3}),
     }
 
     def __init__(self, options: argparse.Namespace, command: str) -> None:
