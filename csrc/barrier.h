@@ -18,6 +18,8 @@ static inline int pydl_processors(void) { return 1; }
 #endif
 
 #if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
 #include <windows.h>
 #define PYDL_YIELD() SwitchToThread()
 #else
