@@ -172,6 +172,28 @@ def test_a_checkpoint_knows_its_data(tmp_path, capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_an_epoch_cut_short_is_said(epochs, tmp_path, monkeypatch, capsys):
+    """Of the last epoch too, and how far the learning rate came."""
+    from pydl.cli.training import Run
+
+    monkeypatch.setattr(chars.Chars, "draw", lambda *_: None)
+    monkeypatch.setattr(Run, "out_of_time", property(lambda self: self.steps_done >= 7))
+    options = ("--data", _text(tmp_path, 0), "--batch", 4, "--epochs", epochs)
+    assert train(tmp_path / "out", "chars", *options) == 0
+    steps = epochs * 11  # of 4 × 64 characters, and room for where the text begins
+    assert f"stopped after epoch 1 (the time limit of 5 minutes, 7 of the {steps} steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, pydl.tensor])
+def test_lengths_of_any_kind_for_the_mean_of_the_outputs(kind):
+    from pydl.models import SequenceClassifier
+
+    net, x = SequenceClassifier(3, 4, 2, summary="mean"), pydl.randn(2, 5, 3)
+    expected = pydl.cat([net(x[:1]), net(x[1:, :2])])
+    np.testing.assert_allclose(net(x, lengths=kind([5, 2])).detach(), expected.detach(), rtol=1e-5, atol=1e-6)
+
+
 # ---- pictures ------------------------------------------------------------------------------------------------------
 
 

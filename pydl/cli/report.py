@@ -38,14 +38,16 @@ def heading(run: Run) -> str:
 def stopping(run: Run) -> str | None:
     """Which epoch's weights were kept, and why training ended; None where all epochs were done and the last kept."""
     options, result = run.options, run.result
-    n, best = len(result.history), result.epoch
-    if n == options.epochs and not options.patience:
+    n, best, done = len(result.history), result.epoch, run.steps_done == run.n_steps
+    if done and not options.patience:
         return None
     why = f"no lower {run.task.held} loss for {options.patience} epochs"
-    if n == options.epochs:
+    if done:
         why = "all epochs done"
     elif not options.patience or n - result.chosen < options.patience:
         why = f"the time limit of {options.time_limit:g} minutes"
+        if run.scheduler is not None:
+            why += f", {run.steps_done} of the {run.n_steps} steps over which the learning rate takes its course"
     kept = f"kept the weights of epoch {result.chosen}, {run.task.held} loss {best.held_loss:.4f}"
     return f"stopped after epoch {n} ({why}); {kept}"
 

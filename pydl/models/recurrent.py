@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pydl
 from pydl import nn
 from pydl.tensor import Tensor
 
@@ -27,7 +28,8 @@ class SequenceClassifier(nn.Module):
     `kind` is "rnn", "lstm" or "gru"; r is the state after the last step of each sequence (`summary="last"`; of both
     directions where `bidirectional`, the backward one after the first step), or the mean of the outputs of all its
     steps (`summary="mean"`). With `lengths` of the sequences, what is behind them in x changes nothing.
-    Shapes: x (N, T, inputs); lengths (N,) integers from 1 to T; s (N, classes), scores without softmax.
+    Shapes: x (N, T, inputs); lengths (N,) integers from 1 to T, a tensor, an array or a list; s (N, classes), scores
+    without softmax.
     Gradient: to every weight and bias, and to x.
     Errors: ValueError for another kind or summary; ShapeError for other shapes.
     Source: the many-to-one network of the textbooks.
@@ -62,11 +64,11 @@ class SequenceClassifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear((2 if bidirectional else 1) * hidden, classes)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
         """The scores of a batch of sequences."""
         out, state = self.rnn(x, lengths=lengths)
         if self.summary == "mean":
-            steps = x.shape[1] if lengths is None else lengths.to(x.dtype).unsqueeze(1)
+            steps = x.shape[1] if lengths is None else pydl.as_tensor(lengths, dtype=x.dtype).unsqueeze(1)
             kept = out.sum(1) / steps  # outputs behind the end of a sequence are 0
         else:
             h = state[0] if isinstance(state, tuple) else state
