@@ -68,7 +68,7 @@ def _course(axes: Any, task: Chars, result: Result) -> None:
     axes.set_title("Bits per character", fontsize=13)
     axes.set_xlabel("characters read (millions)", fontsize=11)
     axes.set_ylabel("bits per character", fontsize=11)
-    axes.legend(fontsize=11, frameon=False, loc="upper center")
+    axes.legend(fontsize=11, framealpha=1, edgecolor="none", loc="upper center")
     tidy(axes)
 
 
