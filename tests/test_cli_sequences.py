@@ -208,7 +208,7 @@ def test_the_time_limit_ends_a_run_that_can_go_on(voices, tmp_path, capsys, monk
 
 def test_a_real_clock_stops_training(voices, tmp_path, capsys):
     assert train(tmp_path, "vowels", "--data", voices, "--epochs", 10**6, "--time-limit", 0.01) == 0
-    assert "(the time limit of 0.01 minutes)" in capsys.readouterr().out
+    assert "(the time limit of 0.01 minutes, " in capsys.readouterr().out
 
 
 # ---- sunspots ----------------------------------------------------------------------------------------------------
