@@ -5,6 +5,7 @@ Started as `python -P bench/worker.py <library> <threads> <compiled> <folder>`. 
 path, so that an installed pydl is measured where there is one, and the source tree's in-place build otherwise.
 """
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -17,6 +18,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
@@ -31,8 +34,8 @@ SAMPLE_S = 0.001  # a sample is as many calls as fill this time: short for the s
 class LibraryWorker:
     """Prepares, checks and times rows with one library."""
 
-    def __init__(self, library: str, threads: int, compiled: bool):
-        self.package, self.compiled = library, compiled
+    def __init__(self, library: str, threads: int, compiled: bool, folder: Path):
+        self.package, self.compiled, self.folder = library, compiled, folder
         self.module: Any = load(library, threads)
         self.timer: Callable[[int], float]
         self.n = 1
@@ -66,7 +69,7 @@ class LibraryWorker:
                 step = self.module.compile(step)
             value = [as_arrays(step()) for _ in range(row.calls)]
             self.timer = timeit.Timer(step).timeit
-        error = relative_error(value, row.answer())
+        error = relative_error(value, _reference(row, self.folder))
         self.n = 1
         while (t := _elapsed(self.timer, self.n)) < SAMPLE_S:
             self.n = max(2 * self.n, min(10 * self.n, int(self.n * SAMPLE_S / t)))
@@ -85,6 +88,17 @@ class LibraryWorker:
         while not samples or timeit.default_timer() < end:
             samples.append(self.timer(self.n) / self.n)
         return {"seconds": statistics.median(samples), "samples": len(samples)}
+
+
+def _reference(row: Row, folder: Path) -> list[np.ndarray]:
+    """Return the row's answer, worked out by the first process that needs it: that of a convolution takes 20 s."""
+    path = folder / f"{hashlib.sha256(row.name.encode()).hexdigest()[:16]}.npz"
+    if not path.exists():
+        part = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez(part, *row.answer())
+        part.replace(path)
+    with np.load(path) as arrays:
+        return [arrays[name] for name in arrays.files]
 
 
 def _elapsed(timer: Callable[[int], float], n: int) -> float:
@@ -131,7 +145,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     rows = {r.name: r for r in ROWS}
     try:
-        worker = MachineWorker(threads, folder) if library == "machine" else LibraryWorker(library, threads, compiled)
+        if library == "machine":
+            worker: Any = MachineWorker(threads, folder)
+        else:
+            worker = LibraryWorker(library, threads, compiled, Path(folder))
         print(json.dumps(worker.about()), file=answers)
     except (ImportError, RuntimeError) as e:
         print(json.dumps({"failed": f"{type(e).__name__}: {e}"}), file=answers)
