@@ -20,14 +20,17 @@ from bench.run import FULL, QUICK, measure, start
 Record = dict[str, Any]
 README_ROWS = (
     "gemm float32 256", "gemm float32 512", "gemm float32 1024", "gemm float64 512", "64x784x256", "1x1024x1024",
-    "softmax-CE", "SGD", "relu 1000000", "tanh", "exp", "tiny", "chain", "train", "import",
+    "conv 3x3 64@56 B32 fwd+bwd channels_last", "conv 3x3 512@7 B32 fwd+bwd channels_last",
+    "conv 5x5 6-16@14 B64 fwd+bwd channels_last", "depthwise 3x3 128@28 B32 fwd+bwd channels_last",
+    "maxpool 2x2 s2 NHWC fwd+bwd", "batchnorm fwd+bwd 32x64x56x56 channels_last", "fwd+bwd T100", "useful fwd+bwd",
+    "softmax-CE", "CTC", "SGD", "relu 1000000", "tanh", "exp", "tiny", "chain", "train", "import",
 )  # fmt: skip
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse and check the command line."""
     p = argparse.ArgumentParser("python -m bench", description=__doc__, epilog="peers: " + ", ".join(PEERS))
-    p.add_argument("--rows", default="", help="comma-separated parts of row names; default: all rows")
+    p.add_argument("--rows", default="", help="comma-separated parts of row names (import too); default: all")
     p.add_argument("--threads", default="1,2", help="comma-separated thread counts (default 1,2)")
     p.add_argument("--peers", default="", help="comma-separated; default: pydl and what can be imported")
     p.add_argument("--quick", action="store_true", help="smoke run: few, short turns and no large rows")
@@ -88,7 +91,7 @@ def run(a: argparse.Namespace, folder: Path) -> list[Record]:
         finally:
             for w in workers:
                 w.close()
-    if not a.rows:
+    if any(part in "import" for part in a.rows.split(",")):
         for record in install.records(a.peer_names, a.quick, a.wheel):
             version = versions.get(record["library"], {}).get("version")
             records += keep([{**common, "threads": 1, "version": version, **record}], a.out)
