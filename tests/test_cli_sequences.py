@@ -219,6 +219,7 @@ def test_sunspots(kind, sun, tmp_path, capsys):
     assert train(tmp_path, "sunspots", "--data", sun, "--model", kind, "--epochs", 4) == 0
     out = capsys.readouterr().out
     assert "1700-1789 training, 1790-1849 validation, 1850-1929 test" in out
+    assert "each window is less its mean, nearly a tie before the test years" in out
     closing = out.splitlines()[-1]
     for word in ("networks' mean", "seasonal naive", "persistence", "1 year ahead"):
         assert word in closing and word.replace("1 year ahead", "by years ahead") in out
