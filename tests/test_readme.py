@@ -60,7 +60,7 @@ def test_install_commands_name_existing_extras() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert f"pip install {project['name']}\n" in TEXT
     extras = set(re.findall(r'install -e "\.\[([a-z,]+)\]"', TEXT))
-    assert extras == {"test"}
+    assert extras == {"examples", "test"}
     assert extras <= set(project["optional-dependencies"])
 
 
