@@ -12,7 +12,7 @@ from bench.run import median_ratio
 
 IMPORT = (
     "import sys, time; sys.path.append(sys.argv[1]); "
-    "t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+    "t = time.{clock}(); import {package}; print(time.{clock}() - t)"
 )
 SIZE = (
     "import importlib.metadata as m, sys; "
@@ -26,9 +26,12 @@ def _python(library: str, code: str, argument: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def import_times(libraries: list[str], n_turns: int) -> dict[str, list[float]]:
-    """Return seconds per import, one a turn for each library that can be imported, after one for the file cache."""
-    codes = {name: IMPORT.format(PEERS[name].package) for name in libraries}
+def import_times(libraries: list[str], n_turns: int, clock: str = "perf_counter") -> dict[str, list[float]]:
+    """Return seconds per import, one a turn for each library that can be imported, after one for the file cache.
+
+    clock: a function of `time`; thread_time leaves out what else runs on the machine.
+    """
+    codes = {name: IMPORT.format(package=PEERS[name].package, clock=clock) for name in libraries}
     codes = {name: code for name, code in codes.items() if _python(name, code, str(ROOT)) is not None}
     times: dict[str, list[float]] = {name: [] for name in codes}
     for _ in range(n_turns):
