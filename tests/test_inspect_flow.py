@@ -189,7 +189,7 @@ def test_verdicts() -> None:
 
 
 def test_data_text_and_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="draws a figure")
     pydl.manual_seed(5)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     plain = gradient_flow(model, pydl.randn(6, 3), lambda y: y.square().mean())

@@ -242,7 +242,7 @@ TRAIN, SEEDS = 1400, (0, 1, 2)
 
 
 def digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    datasets = pytest.importorskip("sklearn.datasets")
+    datasets = pytest.importorskip("sklearn.datasets", reason="reads scikit-learn's digits")
     raw, order = datasets.load_digits(), np.random.RandomState(0).permutation(1797)
     return (raw.images[order] / 16).astype(np.float32), raw.target[order].astype(np.int64)
 

@@ -177,7 +177,7 @@ def test_clipping_stops_an_explosion(seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Any, ...]:
-    datasets = pytest.importorskip("sklearn.datasets")
+    datasets = pytest.importorskip("sklearn.datasets", reason="reads scikit-learn's digits")
     raw, order = datasets.load_digits(), np.random.RandomState(0).permutation(1797)
     x, y = (
         pydl.from_numpy((raw.data[order] / 16).astype(np.float32)),
