@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -105,24 +106,27 @@ def test_dropouts_mask_stays_while_its_backward_runs() -> None:
     n, interval, n_right = 400_000, sys.getswitchinterval(), 0
     sys.setswitchinterval(1e-6)
     try:
-        for _ in range(20):
+        for wait_s in [i * 4e-5 for i in range(20)] + [None]:  # None: after the first
             x, dy = pydl.ones(n).requires_grad_(), pydl.ones(n).requires_grad_()
             y, plain = F.dropout(x, 0.5), pydl.ones(n)
             found: list[Any] = []
+            running = threading.Event()
 
-            def recorded(y: Any = y, x: Any = x, dy: Any = dy, found: list[Any] = found) -> None:
+            def recorded(y: Any = y, x: Any = x, dy: Any = dy, found: Any = found, running: Any = running) -> None:
+                running.set()
                 with contextlib.suppress(RuntimeError):  # the graph is freed already
                     found.extend(pydl.autograd.grad(y, x, dy, create_graph=True))
 
-            def freeing(y: Any = y, x: Any = x, plain: Any = plain) -> None:
-                with contextlib.suppress(RuntimeError):
-                    pydl.autograd.grad(y, x, plain)
-
-            both = [threading.Thread(target=f) for f in (freeing, recorded)]
-            for thread in both:
-                thread.start()
-            for thread in both:
+            thread = threading.Thread(target=recorded)
+            thread.start()
+            running.wait()
+            if wait_s is None:
                 thread.join()
+            else:
+                time.sleep(wait_s)
+            with contextlib.suppress(RuntimeError):
+                pydl.autograd.grad(y, x, plain)
+            thread.join()
             if found:
                 (mask,) = pydl.autograd.grad(found[0].sum(), dy)
                 assert (mask.numpy() == y.detach().numpy()).all()
