@@ -51,7 +51,9 @@ class flip:
 
 @composite
 def fliplr(input: Tensor) -> Tensor:
-    """`flip` of dim 1. Errors: RuntimeError below 2 dimensions. Source: torch.fliplr.
+    """`flip` of dim 1.
+
+    Shapes: those of x. Gradient: dy flipped back. Errors: RuntimeError below 2 dimensions. Source: torch.fliplr.
 
     Example:
         >>> import pydl
@@ -67,7 +69,9 @@ def fliplr(input: Tensor) -> Tensor:
 
 @composite
 def flipud(input: Tensor) -> Tensor:
-    """`flip` of dim 0. Errors: RuntimeError for a 0-d tensor. Source: torch.flipud.
+    """`flip` of dim 0.
+
+    Shapes: those of x. Gradient: dy flipped back. Errors: RuntimeError for a 0-d tensor. Source: torch.flipud.
 
     Example:
         >>> import pydl
@@ -146,7 +150,9 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 
 @composite
 def tile(input: Tensor, *dims: Any) -> Tensor:
-    """As `repeat`, but fewer repeats than dimensions count from the last dimension. Source: torch.tile.
+    """As `repeat`, but fewer repeats than dimensions count from the last dimension.
+
+    Shapes, gradient, errors: as `repeat`. Source: torch.tile.
 
     Example:
         >>> import pydl
@@ -163,8 +169,9 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 def repeat_interleave(input: Tensor, repeats: int | Tensor, dim: int | None = None) -> Tensor:
     """y = x with each slice of `dim` repeated: 1, 1, 2, 2, …; without `dim`, of the flattened tensor.
 
-    `repeats`: one number, or one per slice. Gradient: dx = the sum of dy over the repetitions.
-    Errors: RuntimeError for negative repeats or another number of them. Source: torch.repeat_interleave.
+    `repeats`: one number, or one per slice. Shapes: those of x with Σ repeats slices in `dim`. Gradient: dx = the sum
+    of dy over the repetitions. Errors: RuntimeError for negative repeats or another number of them.
+    Source: torch.repeat_interleave.
 
     Example:
         >>> import pydl
@@ -242,7 +249,9 @@ class triu:
 
 @composite(differentiable=False)
 def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """The (2, n) indices of the lower triangle of a row × col matrix, row by row. Source: torch.tril_indices.
+    """The (2, n) indices of the lower triangle of a row × col matrix, row by row.
+
+    Shapes: int64. Gradient: none. Errors: TypeError for sizes that are no integers. Source: torch.tril_indices.
 
     Example:
         >>> import pydl
@@ -255,7 +264,9 @@ def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
 
 @composite(differentiable=False)
 def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """The (2, n) indices of the upper triangle of a row × col matrix, row by row. Source: torch.triu_indices.
+    """The (2, n) indices of the upper triangle of a row × col matrix, row by row.
+
+    Shapes: int64. Gradient: none. Errors: TypeError for sizes that are no integers. Source: torch.triu_indices.
 
     Example:
         >>> import pydl

@@ -18,7 +18,7 @@ __all__ = ["addcdiv", "addcmul", "broadcast_tensors", "broadcast_to", "lerp", "m
 def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
     """y = x + value · a · b. Shapes: broadcast. Gradient: dx = dy, da = value b dy, db = value a dy.
 
-    Source: torch.addcmul.
+    Errors: ShapeError if they do not broadcast; TypeError unless all three are tensors. Source: torch.addcmul.
 
     Example:
         >>> import pydl
@@ -50,7 +50,8 @@ def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> T
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """y = x + weight · (end − x): linear interpolation. Shapes: broadcast; weight is a tensor or a number.
 
-    Gradient: dx = (1 − weight) dy, dend = weight dy, dweight = (end − x) dy. Source: torch.lerp.
+    Gradient: dx = (1 − weight) dy, dend = weight dy, dweight = (end − x) dy. Errors: RuntimeError if the types of x and
+    end differ; ShapeError if they do not broadcast. Source: torch.lerp.
 
     Example:
         >>> import pydl
@@ -68,8 +69,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """x with the source dims at the destination places, the others in their order; the same memory.
 
-    Gradient: dy moved back. Errors: IndexError; RuntimeError if a dim occurs twice or the numbers differ.
-    Source: torch.movedim.
+    Shapes: the sizes of x in the new order. Gradient: dy moved back. Errors: IndexError; RuntimeError if a dim occurs
+    twice or the numbers differ. Source: torch.movedim.
 
     Example:
         >>> import pydl
@@ -92,7 +93,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """x with one dimension cut into several; one size may be −1. Errors: IndexError; ShapeError.
 
-    Source: torch.unflatten.
+    Shapes: those of x with `sizes` in place of `dim`. Gradient: dy in the shape of x. Source: torch.unflatten.
 
     Example:
         >>> import pydl
@@ -115,7 +116,9 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 @composite
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
-    """x.expand(size). Source: torch.broadcast_to.
+    """x.expand(size).
+
+    Shapes: `size`. Gradient: dy summed over the repeated elements. Errors: ShapeError. Source: torch.broadcast_to.
 
     Example:
         >>> import pydl
@@ -129,7 +132,10 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 
 @composite
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """All tensors expanded to their common shape. Errors: ShapeError. Source: torch.broadcast_tensors.
+    """All tensors expanded to their common shape.
+
+    Shapes: the common one, for each. Gradient: each dy summed over the repeated elements. Errors: ShapeError.
+    Source: torch.broadcast_tensors.
 
     Example:
         >>> import pydl
@@ -153,7 +159,8 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """The coordinates of a grid: y_k[i₀, i₁, …] = x_k[i_k]; with "xy" the first two dimensions are swapped.
 
-    Shapes: 1-d (or 0-d) tensors. Errors: ShapeError; RuntimeError for another `indexing`. Source: torch.meshgrid.
+    Shapes: 1-d (or 0-d) tensors. Gradient: each dy summed over the other dimensions. Errors: ShapeError; RuntimeError
+    for another `indexing`. Source: torch.meshgrid.
 
     Example:
         >>> import pydl

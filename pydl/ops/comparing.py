@@ -20,7 +20,9 @@ __all__ = [
 
 @composite(differentiable=False)
 def isnan(input: Tensor) -> Tensor:
-    """Where x is NaN. Shapes: those of x, bool. Source: torch.isnan.
+    """Where x is NaN.
+
+    Shapes: those of x, bool. Gradient: none. Errors: TypeError unless x is a Tensor. Source: torch.isnan.
 
     Example:
         >>> import pydl
@@ -33,7 +35,9 @@ def isnan(input: Tensor) -> Tensor:
 
 @composite(differentiable=False)
 def isinf(input: Tensor) -> Tensor:
-    """Where x is infinite, of either sign. Shapes: those of x, bool. Source: torch.isinf.
+    """Where x is infinite, of either sign.
+
+    Shapes: those of x, bool. Gradient: none. Errors: TypeError unless x is a Tensor. Source: torch.isinf.
 
     Example:
         >>> import pydl
@@ -46,7 +50,9 @@ def isinf(input: Tensor) -> Tensor:
 
 @composite(differentiable=False)
 def isfinite(input: Tensor) -> Tensor:
-    """Where x is neither NaN nor infinite. Shapes: those of x, bool. Source: torch.isfinite.
+    """Where x is neither NaN nor infinite.
+
+    Shapes: those of x, bool. Gradient: none. Errors: TypeError unless x is a Tensor. Source: torch.isfinite.
 
     Example:
         >>> import pydl
@@ -63,8 +69,8 @@ def isclose(
 ) -> Tensor:
     """Where |x − other| ≤ atol + rtol · |other|. Shapes: broadcast, bool.
 
-    Infinities are close to themselves only, NaN to NaN only with `equal_nan`.
-    Errors: RuntimeError if the types differ or a tolerance is negative. Source: torch.isclose.
+    Infinities are close to themselves only, NaN to NaN only with `equal_nan`. Gradient: none. Errors: RuntimeError if
+    the types differ or a tolerance is negative. Source: torch.isclose.
 
     Example:
         >>> import pydl
@@ -95,7 +101,9 @@ def isclose(
 def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
-    """Whether `isclose` holds for all elements. Errors: as `isclose`. Source: torch.allclose.
+    """Whether `isclose` holds for all elements.
+
+    Shapes: both broadcast; a Python bool. Gradient: none. Errors: as `isclose`. Source: torch.allclose.
 
     Example:
         >>> import pydl
@@ -107,7 +115,9 @@ def allclose(
 
 @composite(differentiable=False)
 def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether both have the same shape and the same elements; NaN equals nothing. Source: torch.equal.
+    """Whether both have the same shape and the same elements; NaN equals nothing.
+
+    Shapes: any; a Python bool. Gradient: none. Errors: TypeError unless both are tensors. Source: torch.equal.
 
     Example:
         >>> import pydl
@@ -121,7 +131,10 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 @composite(differentiable=False)
 def isin(elements: Tensor, test_elements: Tensor, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
-    """Where an element occurs among the test elements. Shapes: those of elements, bool. Source: torch.isin.
+    """Where an element occurs among the test elements.
+
+    Shapes: those of elements, bool. Gradient: none. Errors: TypeError for what is no tensor or number.
+    Source: torch.isin.
 
     Example:
         >>> import pydl
@@ -141,7 +154,9 @@ def _bits(a: Any, b: Any, op_name: str, function: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def bitwise_and(input: Tensor, other: Any) -> Tensor:
-    """The bits set in both; for bools `and`. Errors: NotImplementedError for floats. Source: torch.bitwise_and.
+    """The bits set in both; for bools `and`.
+
+    Shapes: broadcast. Gradient: none. Errors: NotImplementedError for floats. Source: torch.bitwise_and.
 
     Example:
         >>> import pydl
@@ -153,7 +168,9 @@ def bitwise_and(input: Tensor, other: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def bitwise_or(input: Tensor, other: Any) -> Tensor:
-    """The bits set in one or both; for bools `or`. Errors: NotImplementedError for floats. Source: torch.bitwise_or.
+    """The bits set in one or both; for bools `or`.
+
+    Shapes: broadcast. Gradient: none. Errors: NotImplementedError for floats. Source: torch.bitwise_or.
 
     Example:
         >>> import pydl
@@ -165,7 +182,9 @@ def bitwise_or(input: Tensor, other: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def bitwise_xor(input: Tensor, other: Any) -> Tensor:
-    """The bits that differ; for bools `!=`. Errors: NotImplementedError for floats. Source: torch.bitwise_xor.
+    """The bits that differ; for bools `!=`.
+
+    Shapes: broadcast. Gradient: none. Errors: NotImplementedError for floats. Source: torch.bitwise_xor.
 
     Example:
         >>> import pydl
@@ -177,7 +196,9 @@ def bitwise_xor(input: Tensor, other: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def bitwise_not(input: Tensor) -> Tensor:
-    """All bits turned; for bools `not`. Errors: NotImplementedError for floats. Source: torch.bitwise_not.
+    """All bits turned; for bools `not`.
+
+    Shapes: those of x. Gradient: none. Errors: NotImplementedError for floats. Source: torch.bitwise_not.
 
     Example:
         >>> import pydl
@@ -199,7 +220,9 @@ def _logic(a: Any, b: Any, op_name: str, function: Any) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
-    """Where both are not zero. Shapes: broadcast, bool. Source: torch.logical_and.
+    """Where both are not zero.
+
+    Shapes: broadcast, bool. Gradient: none. Errors: ShapeError if they do not broadcast. Source: torch.logical_and.
 
     Example:
         >>> import pydl
@@ -211,7 +234,9 @@ def logical_and(input: Tensor, other: Tensor) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
-    """Where one is not zero. Shapes: broadcast, bool. Source: torch.logical_or.
+    """Where one is not zero.
+
+    Shapes: broadcast, bool. Gradient: none. Errors: ShapeError if they do not broadcast. Source: torch.logical_or.
 
     Example:
         >>> import pydl
@@ -223,7 +248,9 @@ def logical_or(input: Tensor, other: Tensor) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
-    """Where exactly one is not zero. Shapes: broadcast, bool. Source: torch.logical_xor.
+    """Where exactly one is not zero.
+
+    Shapes: broadcast, bool. Gradient: none. Errors: ShapeError if they do not broadcast. Source: torch.logical_xor.
 
     Example:
         >>> import pydl
@@ -235,7 +262,9 @@ def logical_xor(input: Tensor, other: Tensor) -> Tensor:
 
 @composite(differentiable=False, inplace=True)
 def logical_not(input: Tensor) -> Tensor:
-    """Where x is zero. Shapes: those of x, bool. Source: torch.logical_not.
+    """Where x is zero.
+
+    Shapes: those of x, bool. Gradient: none. Errors: TypeError unless x is a Tensor. Source: torch.logical_not.
 
     Example:
         >>> import pydl

@@ -33,7 +33,9 @@ def _to_shape(gradient: Tensor, like: Any) -> Tensor:
 
 @composite
 def floor_divide(input: Any, other: Any) -> Tensor:
-    """y = ⌊x / other⌋; integers stay integers. Gradient: 0. Errors: ZeroDivisionError. Source: torch.floor_divide.
+    """y = ⌊x / other⌋; integers stay integers.
+
+    Shapes: broadcast; one operand may be a number. Gradient: 0. Errors: ZeroDivisionError. Source: torch.floor_divide.
 
     Example:
         >>> import pydl

@@ -102,8 +102,9 @@ def einsum(equation: str, *operands: Any) -> Tensor:
 
     Letters name dimensions, "..." stands for any others; without "->" the letters that occur once are kept, in
     alphabetical order. Sizes of 1 are broadcast. Operands are multiplied from the left, two at a time, as matrices.
-    Gradient: of each operand the same sum with dy in its place.
-    Errors: RuntimeError for an equation that does not fit; ShapeError for sizes that differ. Source: torch.einsum.
+    Shapes: operands as their subscripts say; y has a dimension for each letter kept. Gradient: of each operand the same
+    sum with dy in its place. Errors: RuntimeError for an equation that does not fit; ShapeError for sizes that differ.
+    Source: torch.einsum.
 
     Example:
         >>> import pydl

@@ -19,8 +19,8 @@ __all__ = ["bincount", "one_hot"]
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """y[…, c] = 1 where x[…] = c, else 0.
 
-    Shapes: x (…) int64 → (…, num_classes) int64; without `num_classes` the largest value decides.
-    Errors: IndexError (also a RuntimeError) naming a value outside of [0, num_classes). Source: F.one_hot.
+    Shapes: x (…) int64 → (…, num_classes) int64; without `num_classes` the largest value decides. Gradient: none,
+    integers. Errors: IndexError (also a RuntimeError) naming a value outside of [0, num_classes). Source: F.one_hot.
 
     Example:
         >>> import pydl
@@ -49,7 +49,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, 2, … occurs, or the sum of the weights there.
 
-    Shapes: (n,) integers → (max(largest + 1, minlength),) int64, or the type of the weights.
+    Shapes: (n,) integers → (max(largest + 1, minlength),) int64, or the type of the weights. Gradient: none.
     Errors: RuntimeError for negative values or other shapes. Source: torch.bincount.
 
     Example:

@@ -139,7 +139,8 @@ def _arg(input: Tensor, dim: int | None, keepdim: bool, op_name: str, kernel: An
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the largest element along `dim`, or of the flattened tensor; of equal ones the first.
 
-    A NaN counts as the largest. Shapes: int64. Errors: IndexError for an empty dim. Source: torch.argmax.
+    A NaN counts as the largest. Shapes: x without the dim, or with size 1 there (`keepdim`); int64.
+    Gradient: none. Errors: IndexError for an empty dim. Source: torch.argmax.
 
     Example:
         >>> import pydl
@@ -153,7 +154,8 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the smallest element along `dim`, or of the flattened tensor; of equal ones the first.
 
-    A NaN counts as the smallest. Shapes: int64. Errors: IndexError for an empty dim. Source: torch.argmin.
+    A NaN counts as the smallest. Shapes: x without the dim, or with size 1 there (`keepdim`); int64.
+    Gradient: none. Errors: IndexError for an empty dim. Source: torch.argmin.
 
     Example:
         >>> import pydl
@@ -217,8 +219,9 @@ def _with_places(input: Tensor, dim: int, keepdim: bool, op_name: str, along: An
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """The largest element; with `dim` (values, indices) along it; with another tensor `maximum` of the two.
 
-    Gradient: without `dim` dy shared evenly among equal largest elements; with `dim` dy at the chosen ones.
-    Errors: RuntimeError for an empty tensor, IndexError for an empty or wrong dim. Source: torch.max.
+    Shapes: 0-d; or x without the dim, with size 1 there (`keepdim`); indices int64. Gradient: without `dim` dy shared
+    evenly among equal largest elements; with `dim` dy at the chosen ones. Errors: RuntimeError for an empty tensor,
+    IndexError for an empty or wrong dim. Source: torch.max.
 
     Example:
         >>> import pydl
@@ -240,8 +243,9 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor 
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """The smallest element; with `dim` (values, indices) along it; with another tensor `minimum` of the two.
 
-    Gradient: without `dim` dy shared evenly among equal smallest elements; with `dim` dy at the chosen ones.
-    Errors: RuntimeError for an empty tensor, IndexError for an empty or wrong dim. Source: torch.min.
+    Shapes: 0-d; or x without the dim, with size 1 there (`keepdim`); indices int64. Gradient: without `dim` dy shared
+    evenly among equal smallest elements; with `dim` dy at the chosen ones. Errors: RuntimeError for an empty tensor,
+    IndexError for an empty or wrong dim. Source: torch.min.
 
     Example:
         >>> import pydl
@@ -269,7 +273,9 @@ def _check_not_empty(input: Tensor, op_name: str) -> None:
 
 @composite
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """(amin, amax) along `dim`, or of all elements. Gradient and errors: as `amin`. Source: torch.aminmax.
+    """(amin, amax) along `dim`, or of all elements.
+
+    Shapes, gradient, errors: as `amin`. Source: torch.aminmax.
 
     Example:
         >>> import pydl

@@ -334,7 +334,8 @@ index_add_ = inplace_form(index_add, _index_add_into)
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """y = x.gather(dim, indices) with the other dimensions broadcast; without `dim`, of the flattened tensors.
 
-    Gradient and errors: as `gather`. Source: torch.take_along_dim.
+    Shapes: those of indices, broadcast with x in every dimension but `dim`. Gradient and errors: as `gather`.
+    Source: torch.take_along_dim.
 
     Example:
         >>> import pydl

@@ -113,7 +113,7 @@ def _check_unequal(parts: tuple[Tensor, ...], dim: int) -> tuple[int, np.dtype[A
 
 @composite
 def concat(tensors: Tensors, dim: int = 0) -> Tensor:
-    """`cat` by its longer name. Source: torch.concat.
+    """`cat` by its longer name. Shapes, gradient, errors: as `cat`. Source: torch.concat.
 
     Example:
         >>> import pydl
@@ -125,7 +125,7 @@ def concat(tensors: Tensors, dim: int = 0) -> Tensor:
 
 @composite
 def concatenate(tensors: Tensors, dim: int = 0) -> Tensor:
-    """`cat` by NumPy's name. Source: torch.concatenate.
+    """`cat` by NumPy's name. Shapes, gradient, errors: as `cat`. Source: torch.concatenate.
 
     Example:
         >>> import pydl
@@ -170,7 +170,9 @@ def _at_least(t: Tensor, ndim: int) -> Tensor:
 
 @composite
 def hstack(tensors: Tensors) -> Tensor:
-    """The tensors side by side: `cat` along dim 1, or along dim 0 for 1-d ones. Source: torch.hstack.
+    """The tensors side by side: `cat` along dim 1, or along dim 0 for 1-d ones.
+
+    Shapes, gradient, errors: as `cat`; 0-d tensors count as 1-d. Source: torch.hstack.
 
     Example:
         >>> import pydl
@@ -183,7 +185,9 @@ def hstack(tensors: Tensors) -> Tensor:
 
 @composite
 def vstack(tensors: Tensors) -> Tensor:
-    """The tensors one above the other: 1-d ones become rows. Source: torch.vstack.
+    """The tensors one above the other: 1-d ones become rows.
+
+    Shapes, gradient, errors: as `cat` along dim 0, of at least 2-d tensors. Source: torch.vstack.
 
     Example:
         >>> import pydl
@@ -196,7 +200,9 @@ def vstack(tensors: Tensors) -> Tensor:
 
 @composite
 def dstack(tensors: Tensors) -> Tensor:
-    """The tensors behind one another, along dim 2. Source: torch.dstack.
+    """The tensors behind one another, along dim 2.
+
+    Shapes, gradient, errors: as `cat`, of at least 3-d tensors. Source: torch.dstack.
 
     Example:
         >>> import pydl
@@ -210,8 +216,8 @@ def dstack(tensors: Tensors) -> Tensor:
 def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """The view of `length` slices of `dim` from `start` on.
 
-    Gradient: dx = dy in that part, else 0. Errors: IndexError, RuntimeError for a part outside of x.
-    Source: torch.narrow.
+    Shapes: those of x with `length` in `dim`. Gradient: dx = dy in that part, else 0. Errors: IndexError, RuntimeError
+    for a part outside of x. Source: torch.narrow.
 
     Example:
         >>> import pydl
@@ -235,7 +241,7 @@ def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The view x[…, index, …] of one slice of `dim`. Gradient: dx = dy there, else 0. Errors: IndexError.
 
-    Source: torch.select.
+    Shapes: those of x without `dim`. Source: torch.select.
 
     Example:
         >>> import pydl
@@ -253,7 +259,8 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts: all of one size (the last may be smaller), or of the sizes in a list.
 
-    Gradient: each part's dy at its place. Errors: RuntimeError if the sizes do not add up. Source: torch.split.
+    Shapes: those of x with the size of each part in `dim`. Gradient: each part's dy at its place. Errors: RuntimeError
+    if the sizes do not add up. Source: torch.split.
 
     Example:
         >>> import pydl
@@ -277,7 +284,8 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive parts of the given sizes, which must add up to that of `dim`.
 
-    Errors: RuntimeError if they do not. Source: torch.split_with_sizes.
+    Shapes: those of x with these sizes in `dim`. Gradient: each part's dy at its place. Errors: RuntimeError if they do
+    not. Source: torch.split_with_sizes.
 
     Example:
         >>> import pydl
@@ -297,7 +305,8 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most `chunks` parts of equal size (the last may be smaller).
 
-    Errors: RuntimeError unless chunks > 0. Source: torch.chunk.
+    Shapes: those of x with the size of each part in `dim`. Gradient: each part's dy at its place. Errors: RuntimeError
+    unless chunks > 0. Source: torch.chunk.
 
     Example:
         >>> import pydl
@@ -320,7 +329,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of `sections` parts whose sizes differ by one at most, or cut at the given indices.
 
-    Source: torch.tensor_split.
+    Shapes: those of x with the size of each part in `dim`. Gradient: each part's dy at its place. Errors: RuntimeError
+    unless sections > 0; IndexError. Source: torch.tensor_split.
 
     Example:
         >>> import pydl
@@ -343,7 +353,9 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
 
 @composite
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of all slices of `dim`, without that dimension. Errors: IndexError. Source: torch.unbind.
+    """Views of all slices of `dim`, without that dimension.
+
+    Shapes: those of x without `dim`. Gradient: each slice's dy at its place. Errors: IndexError. Source: torch.unbind.
 
     Example:
         >>> import pydl

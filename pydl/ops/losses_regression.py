@@ -115,7 +115,7 @@ def l1_loss(
 ) -> Tensor:
     """|x − t|: the absolute error, averaged ("mean"), added ("sum") or per element ("none").
 
-    Shapes: as `mse_loss`. Gradient: dx = sign(x − t) dy [/ n], 0 at x = t. Source: F.l1_loss.
+    Shapes: as `mse_loss`. Gradient: dx = sign(x − t) dy [/ n], 0 at x = t. Errors: as `mse_loss`. Source: F.l1_loss.
 
     Example:
         >>> import pydl

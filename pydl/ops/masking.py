@@ -103,7 +103,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of the elements that are not zero, in the order of the elements.
 
     Shapes: (number of them, ndim) int64; with `as_tuple` one 1-d tensor per dimension (a 0-d tensor counts as 1-d).
-    Source: torch.nonzero.
+    Gradient: none. Errors: TypeError unless x is a Tensor. Source: torch.nonzero.
 
     Example:
         >>> import pydl
@@ -119,7 +119,9 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 
 @composite(differentiable=False)
 def argwhere(input: Tensor) -> Tensor:
-    """The indices of the elements that are not zero: `nonzero`. Shapes: (number of them, ndim). Source: torch.argwhere.
+    """The indices of the elements that are not zero: `nonzero`.
+
+    Shapes: (number of them, ndim). Gradient: none. Errors: TypeError unless x is a Tensor. Source: torch.argwhere.
 
     Example:
         >>> import pydl
@@ -133,7 +135,9 @@ def argwhere(input: Tensor) -> Tensor:
 
 @composite(differentiable=False)
 def count_nonzero(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
-    """How many elements are not zero, over all or along `dim`. Shapes: int64. Source: torch.count_nonzero.
+    """How many elements are not zero, over all or along `dim`.
+
+    Shapes: int64. Gradient: none. Errors: IndexError for a dim out of range. Source: torch.count_nonzero.
 
     Example:
         >>> import pydl

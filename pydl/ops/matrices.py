@@ -116,7 +116,9 @@ def _plus(op_name: str, bias: Any, product: Tensor, beta: float, alpha: float) -
 
 @composite
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """Y = β C + α A B; C broadcasts to the product. Gradient: dC = β dY, as `mm` for A and B. Source: torch.addmm.
+    """Y = β C + α A B; C broadcasts to the product.
+
+    Shapes: A (M, K), B (K, N), Y (M, N). Gradient: dC = β dY, as `mm` for A and B. Source: torch.addmm.
 
     Errors: ShapeError, RuntimeError as `mm`.
 
@@ -131,7 +133,10 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
 
 @composite
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """y = β c + α A v. Gradient: dc = β dy, as `mv` for A and v. Errors: as `mm`. Source: torch.addmv.
+    """y = β c + α A v.
+
+    Shapes: A (M, K), v (K), y (M); c broadcasts to y. Gradient: dc = β dy, as `mv` for A and v. Errors: as `mm`.
+    Source: torch.addmv.
 
     Example:
         >>> import pydl
@@ -144,7 +149,10 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
 
 @composite
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """Y_b = β C_b + α A_b B_b. Gradient: dC = β dY, as `bmm` for A and B. Errors: as `mm`. Source: torch.baddbmm.
+    """Y_b = β C_b + α A_b B_b.
+
+    Shapes: A (B, M, K), B (B, K, N), Y (B, M, N); C broadcasts to Y. Gradient: dC = β dY, as `bmm` for A and B.
+    Errors: as `mm`. Source: torch.baddbmm.
 
     Example:
         >>> import pydl

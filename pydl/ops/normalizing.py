@@ -62,7 +62,8 @@ class softmax:
 class softmax_backward:
     """dx = y (dy − Σ_j y_j dy_j) along `dim`, the backward of softmax from its output y.
 
-    Shapes: dy and y equal. Gradient: in both. Source: aten::_softmax_backward_data.
+    Shapes: dy and y equal. Gradient: in both. Errors: ShapeError if the shapes or types of dy and y differ.
+    Source: aten::_softmax_backward_data.
 
     Example:
         >>> import pydl
@@ -118,7 +119,8 @@ class log_softmax:
 class log_softmax_backward:
     """dx = dy − exp(y) Σ_j dy_j along `dim`, the backward of log_softmax from its output y.
 
-    Shapes: dy and y equal. Gradient: in both. Source: aten::_log_softmax_backward_data.
+    Shapes: dy and y equal. Gradient: in both. Errors: ShapeError if the shapes or types of dy and y differ.
+    Source: aten::_log_softmax_backward_data.
 
     Example:
         >>> import pydl

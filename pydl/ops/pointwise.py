@@ -37,7 +37,7 @@ def _checked(input: Tensor, op_name: str) -> tuple[Tensor]:
 
 @op(numpy_backed=True, inplace=True)
 class floor:
-    """y = ⌊x⌋. Shapes: those of x. Gradient: 0. Source: torch.floor.
+    """y = ⌊x⌋. Shapes: those of x. Gradient: 0. Errors: TypeError unless x is a Tensor. Source: torch.floor.
 
     Example:
         >>> import pydl
@@ -57,7 +57,7 @@ class floor:
 
 @op(numpy_backed=True, inplace=True)
 class ceil:
-    """y = ⌈x⌉. Shapes: those of x. Gradient: 0. Source: torch.ceil.
+    """y = ⌈x⌉. Shapes: those of x. Gradient: 0. Errors: TypeError unless x is a Tensor. Source: torch.ceil.
 
     Example:
         >>> import pydl
@@ -77,7 +77,9 @@ class ceil:
 
 @op(numpy_backed=True, inplace=True)
 class trunc:
-    """y = x without its fraction. Shapes: those of x. Gradient: 0. Source: torch.trunc, torch.fix.
+    """y = x without its fraction.
+
+    Shapes: those of x. Gradient: 0. Errors: TypeError unless x is a Tensor. Source: torch.trunc, torch.fix.
 
     Example:
         >>> import pydl
@@ -97,7 +99,9 @@ class trunc:
 
 @op(numpy_backed=True, inplace=True)
 class round:
-    """y = the nearest multiple of 10^−decimals, ties to the even one. Gradient: 0. Source: torch.round.
+    """y = the nearest multiple of 10^−decimals, ties to the even one.
+
+    Shapes: those of x. Gradient: 0. Errors: TypeError unless x is a Tensor. Source: torch.round.
 
     Example:
         >>> import pydl
@@ -117,7 +121,9 @@ class round:
 
 @op(numpy_backed=True, inplace=True)
 class sign:
-    """y = −1, 0 or 1; 0 for NaN. Shapes and type: those of x. Gradient: 0. Source: torch.sign.
+    """y = −1, 0 or 1; 0 for NaN.
+
+    Shapes and type: those of x. Gradient: 0. Errors: TypeError unless x is a Tensor. Source: torch.sign.
 
     Example:
         >>> import pydl
@@ -138,7 +144,9 @@ class sign:
 
 @composite
 def frac(input: Tensor) -> Tensor:
-    """y = x − trunc(x): the fraction, with the sign of x. Gradient: dx = dy. Source: torch.frac.
+    """y = x − trunc(x): the fraction, with the sign of x.
+
+    Shapes: those of x. Gradient: dx = dy. Errors: TypeError unless x is a Tensor. Source: torch.frac.
 
     Example:
         >>> import pydl
@@ -157,7 +165,9 @@ def _smooth(ctx: Any, x: Tensor, function: Any) -> Tensor:
 
 @op(numpy_backed=True, inplace=True)
 class sin:
-    """y = sin x. Shapes: those of x. Gradient: dx = dy · cos x. Source: torch.sin.
+    """y = sin x.
+
+    Shapes: those of x. Gradient: dx = dy · cos x. Errors: TypeError unless x is a Tensor. Source: torch.sin.
 
     Example:
         >>> import pydl
@@ -177,7 +187,9 @@ class sin:
 
 @op(numpy_backed=True, inplace=True)
 class cos:
-    """y = cos x. Shapes: those of x. Gradient: dx = −dy · sin x. Source: torch.cos.
+    """y = cos x.
+
+    Shapes: those of x. Gradient: dx = −dy · sin x. Errors: TypeError unless x is a Tensor. Source: torch.cos.
 
     Example:
         >>> import pydl
@@ -197,7 +209,9 @@ class cos:
 
 @op(numpy_backed=True, inplace=True)
 class tan:
-    """y = tan x. Shapes: those of x. Gradient: dx = dy · (1 + y²). Source: torch.tan.
+    """y = tan x.
+
+    Shapes: those of x. Gradient: dx = dy · (1 + y²). Errors: TypeError unless x is a Tensor. Source: torch.tan.
 
     Example:
         >>> import pydl
@@ -220,7 +234,9 @@ class tan:
 
 @op(numpy_backed=True, inplace=True)
 class sinh:
-    """y = (eˣ − e⁻ˣ)/2. Shapes: those of x. Gradient: dx = dy · cosh x. Source: torch.sinh.
+    """y = (eˣ − e⁻ˣ)/2.
+
+    Shapes: those of x. Gradient: dx = dy · cosh x. Errors: TypeError unless x is a Tensor. Source: torch.sinh.
 
     Example:
         >>> import pydl
@@ -240,7 +256,9 @@ class sinh:
 
 @op(numpy_backed=True, inplace=True)
 class cosh:
-    """y = (eˣ + e⁻ˣ)/2. Shapes: those of x. Gradient: dx = dy · sinh x. Source: torch.cosh.
+    """y = (eˣ + e⁻ˣ)/2.
+
+    Shapes: those of x. Gradient: dx = dy · sinh x. Errors: TypeError unless x is a Tensor. Source: torch.cosh.
 
     Example:
         >>> import pydl
@@ -260,7 +278,9 @@ class cosh:
 
 @op(numpy_backed=True, inplace=True)
 class exp2:
-    """y = 2ˣ. Shapes: those of x. Gradient: dx = dy · y · ln 2. Source: torch.exp2.
+    """y = 2ˣ.
+
+    Shapes: those of x. Gradient: dx = dy · y · ln 2. Errors: TypeError unless x is a Tensor. Source: torch.exp2.
 
     Example:
         >>> import pydl
@@ -283,7 +303,9 @@ class exp2:
 
 @op(numpy_backed=True, inplace=True)
 class log2:
-    """y = log₂ x; −∞ at 0, NaN below. Gradient: dx = dy / (x ln 2). Source: torch.log2.
+    """y = log₂ x; −∞ at 0, NaN below.
+
+    Shapes: those of x. Gradient: dx = dy / (x ln 2). Errors: TypeError unless x is a Tensor. Source: torch.log2.
 
     Example:
         >>> import pydl
@@ -303,7 +325,9 @@ class log2:
 
 @op(numpy_backed=True, inplace=True)
 class log10:
-    """y = log₁₀ x; −∞ at 0, NaN below. Gradient: dx = dy / (x ln 10). Source: torch.log10.
+    """y = log₁₀ x; −∞ at 0, NaN below.
+
+    Shapes: those of x. Gradient: dx = dy / (x ln 10). Errors: TypeError unless x is a Tensor. Source: torch.log10.
 
     Example:
         >>> import pydl
@@ -323,7 +347,9 @@ class log10:
 
 @op(numpy_backed=True, inplace=True)
 class rsqrt:
-    """y = 1/√x; ∞ at 0, NaN below. Gradient: dx = −dy · y³ / 2. Source: torch.rsqrt.
+    """y = 1/√x; ∞ at 0, NaN below.
+
+    Shapes: those of x. Gradient: dx = −dy · y³ / 2. Errors: TypeError unless x is a Tensor. Source: torch.rsqrt.
 
     Example:
         >>> import pydl

@@ -35,8 +35,9 @@ def _accumulated(input: Tensor, dtype: Any, op_name: str) -> Tensor:
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """y = Π x_i along `dim`, or of all elements; 1 for none. Integers and bools give int64.
 
-    It is a tree of products, halving the length each time, so that the gradient is exact at zeros too:
-    dx_i = dy · Π_{j≠i} x_j. Errors: IndexError. Source: torch.prod.
+    It is a tree of products, halving the length each time, so that the gradient is exact at zeros too.
+    Shapes: x without the dim, or with size 1 there (`keepdim`). Gradient: dx_i = dy · Π_{j≠i} x_j. Errors: IndexError.
+    Source: torch.prod.
 
     Example:
         >>> import pydl
@@ -73,7 +74,8 @@ def _truth(input: Tensor, dim: Dims | None, keepdim: bool, op_name: str, find: A
 def any(input: Tensor, dim: Dims | None = None, keepdim: bool = False) -> Tensor:
     """Whether an element is not zero, of all or along the dims; False for none. uint8 stays uint8.
 
-    Errors: IndexError. Source: torch.any.
+    Shapes: x without the dims, or with size 1 there (`keepdim`); bool, or uint8. Gradient: none. Errors: IndexError.
+    Source: torch.any.
 
     Example:
         >>> import pydl
@@ -87,7 +89,8 @@ def any(input: Tensor, dim: Dims | None = None, keepdim: bool = False) -> Tensor
 def all(input: Tensor, dim: Dims | None = None, keepdim: bool = False) -> Tensor:
     """Whether every element is not zero, of all or along the dims; True for none. uint8 stays uint8.
 
-    Errors: IndexError. Source: torch.all.
+    Shapes: x without the dims, or with size 1 there (`keepdim`); bool, or uint8. Gradient: none. Errors: IndexError.
+    Source: torch.all.
 
     Example:
         >>> import pydl
@@ -126,7 +129,8 @@ class cumsum:
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """y_i = x_0 · … · x_i along `dim`, by doubling: log₂ n products of whole tensors.
 
-    Shapes: those of x. Integers and bools give int64. Errors: IndexError. Source: torch.cumprod.
+    Shapes: those of x. Integers and bools give int64. Gradient: dx_i = Σ_{j≥i} dy_j · Π_{k≤j, k≠i} x_k, exact at zeros
+    too. Errors: IndexError. Source: torch.cumprod.
 
     Example:
         >>> import pydl
@@ -190,7 +194,8 @@ def _without(y: Tensor, dims: tuple[int, ...]) -> Tensor:
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """x summed so that it has the given size, which broadcasts to that of x: the adjoint of expand.
 
-    Errors: ShapeError if it does not broadcast. Source: torch.Tensor.sum_to_size.
+    Shapes: `size`. Gradient: dy expanded to the shape of x. Errors: ShapeError if it does not broadcast.
+    Source: torch.Tensor.sum_to_size.
 
     Example:
         >>> import pydl

@@ -54,7 +54,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 
 @composite
 def msort(input: Tensor) -> Tensor:
-    """`sort` along dim 0, values only. Source: torch.msort.
+    """`sort` along dim 0, values only. Shapes, gradient, errors: as `sort`. Source: torch.msort.
 
     Example:
         >>> import pydl
@@ -67,7 +67,9 @@ def msort(input: Tensor) -> Tensor:
 
 @composite(differentiable=False)
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
-    """The indices that sort x along `dim`; always stable. Shapes: those of x, int64. Source: torch.argsort.
+    """The indices that sort x along `dim`; always stable.
+
+    Shapes: those of x, int64. Gradient: none. Errors: IndexError for a dim out of range. Source: torch.argsort.
 
     Example:
         >>> import pydl
@@ -120,7 +122,8 @@ def _kth(input: Tensor, k: int, dim: int, keepdim: bool, pick_nan: bool) -> tupl
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the k-th smallest element along `dim`, counted from 1.
 
-    Gradient: dy at that element. Errors: RuntimeError for k outside of 1 … size; IndexError. Source: torch.kthvalue.
+    Shapes: x without the dim, or with size 1 there (`keepdim`); indices int64. Gradient: dy at that element.
+    Errors: RuntimeError for k outside of 1 … size; IndexError. Source: torch.kthvalue.
 
     Example:
         >>> import pydl
@@ -139,7 +142,8 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element; of an even number the lower of the two. With `dim`: (values, indices) along it.
 
-    NaN if there is a NaN. Gradient: dy at that element. Errors: IndexError. Source: torch.median.
+    NaN if there is a NaN. Shapes: 0-d; or x without the dim, with size 1 there (`keepdim`); indices int64. Gradient: dy
+    at that element. Errors: IndexError. Source: torch.median.
 
     Example:
         >>> import pydl
@@ -171,8 +175,9 @@ def unique(
 ) -> Any:
     """The different values in rising order, or the different slices of `dim`.
 
-    With `return_inverse` also the index of each element's value; with `return_counts` also how often each occurs.
-    Each NaN is different from all others. Errors: IndexError. Source: torch.unique.
+    With `return_inverse` also the index of each element's value; with `return_counts` also how often each occurs. Each
+    NaN is different from all others. Shapes: (number of values), or x with the number of slices in `dim`; inverse and
+    counts int64. Gradient: none. Errors: IndexError. Source: torch.unique.
 
     Example:
         >>> import pydl
@@ -197,7 +202,7 @@ def unique_consecutive(
 ) -> Any:
     """x without the elements (or slices of `dim`) that equal the one before them.
 
-    Errors: IndexError. Source: torch.unique_consecutive.
+    Shapes: as `unique`. Gradient: none. Errors: IndexError. Source: torch.unique_consecutive.
 
     Example:
         >>> import pydl

@@ -134,7 +134,7 @@ class std:
 def var_mean(
     input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> tuple[Tensor, Tensor]:
-    """(var, mean) of the same dims. Source: torch.var_mean.
+    """(var, mean) of the same dims. Shapes, gradient, errors: as `var` and `mean`. Source: torch.var_mean.
 
     Example:
         >>> import pydl
@@ -149,7 +149,7 @@ def var_mean(
 def std_mean(
     input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
 ) -> tuple[Tensor, Tensor]:
-    """(std, mean) of the same dims. Source: torch.std_mean.
+    """(std, mean) of the same dims. Shapes, gradient, errors: as `std` and `mean`. Source: torch.std_mean.
 
     Example:
         >>> import pydl
@@ -195,8 +195,9 @@ class _power_norm:
 def norm(input: Tensor, p: Any = "fro", dim: Dims | None = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
     """y = (Σ |x|^p)^(1/p) over the dims (all by default); p = ∞: max |x|, −∞: min |x|, 0: how many are not 0.
 
-    "fro" is p = 2. Gradient: dx = dy · sign(x) |x|^(p−1) / y^(p−1), and 0 where y is 0.
-    Errors: RuntimeError for a type that is not floating-point or an unknown p; IndexError. Source: torch.norm.
+    "fro" is p = 2. Shapes: x without the dims, or with size 1 there (`keepdim`). Gradient: dx = dy · sign(x) |x|^(p−1)
+    / y^(p−1), and 0 where y is 0. Errors: RuntimeError for a type that is not floating-point or an unknown p;
+    IndexError. Source: torch.norm.
 
     Example:
         >>> import pydl
