@@ -118,5 +118,5 @@ def generator_or_default(generator: Generator | None) -> Generator:
     if generator is None:
         return default_generator
     if not isinstance(generator, Generator):
-        raise TypeError(f"generator must be a pydl.Generator, not {type(generator).__name__}")
+        raise TypeError(f"generator: must be a pydl.Generator, not {type(generator).__name__}")
     return generator

@@ -31,7 +31,7 @@ def _check_place(device: Any, layout: Any = None) -> None:
     if device is not None:
         dtypes.device(device)
     if layout not in (None, dtypes.strided):
-        raise NotImplementedError(f"layout {layout!r} is not covered; there is strided")
+        raise NotImplementedError(f"layout: {layout!r} is not covered; there is strided")
 
 
 # --- from data ----------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def from_numpy(ndarray: Array, /) -> Tensor:
         tensor([7., 1., 2.], dtype=pydl.float64)
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+        raise TypeError(f"from_numpy: expected np.ndarray (got {type(ndarray).__name__})")
     made: Tensor = tape.wrap(ndarray)
     return made
 

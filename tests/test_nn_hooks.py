@@ -239,7 +239,7 @@ def test_state_dict_hooks():
     outer = nn.Sequential(m)
     assert list(outer.state_dict()) == ["0.weight"] and log == [("0.", False)]
     m.register_state_dict_post_hook(lambda module, state, prefix, meta: state)
-    with pytest.raises(RuntimeError, match="must return None"):
+    with pytest.raises(RuntimeError, match="return None"):
         outer.state_dict()
 
 

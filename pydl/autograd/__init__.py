@@ -106,7 +106,7 @@ def backward(
     roots = _as_tuple(tensors)
     wanted = None if inputs is None else _as_tuple(inputs)
     if wanted is not None and not wanted:
-        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        raise RuntimeError("backward: `inputs` argument to `backward()` cannot be empty.")
     given = _make_grads(roots, grad_tensors)
     keep = create_graph if retain_graph is None else retain_graph
     engine.backward(roots, given, keep, create_graph, wanted, True, True)
@@ -147,7 +147,8 @@ def grad(
         raise ValueError("grad: only_inputs=False is not supported; use backward() to accumulate into the leaves")
     if materialize_grads and allow_unused is False:
         raise ValueError(
-            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+            "grad: Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
         )
     roots, wanted = _as_tuple(outputs), _as_tuple(inputs)
     if not wanted:
@@ -171,17 +172,19 @@ def _make_grads(roots: tuple[Tensor, ...], grads: Any) -> tuple[Tensor, ...]:
     """The cotangents: those given, checked, and ones where they may be left out."""
     given = (None,) * len(roots) if grads is None else _as_tuple(grads)
     if len(given) != len(roots):
-        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
+        raise RuntimeError(f"autograd: got {len(roots)} tensors and {len(given)} gradients")
     result = []
     for i, (t, g) in enumerate(zip(roots, given, strict=True)):
         if not isinstance(t, Tensor):
-            raise TypeError(f"element {i} of tensors is a {type(t).__name__}, not a Tensor")
+            raise TypeError(f"autograd: element {i} of tensors is a {type(t).__name__}, not a Tensor")
         if g is None:
             if t.requires_grad and t.numel() != 1:
-                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs, not for the shape {tuple(t.shape)}"
+                )
             g = tape.wrap(np.ones(t.shape, t.array.dtype))
         elif not isinstance(g, Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+            raise TypeError(f"autograd: gradients can be either Tensors or None, but got {type(g).__name__}")
         elif g.shape != t.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and output[{i}] "

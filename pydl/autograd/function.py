@@ -101,18 +101,18 @@ class Function:
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Computes the result; to be written by the subclass."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError("Function: You must implement the forward function for custom autograd.Function.")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         """Optional: saves what `backward` needs, when `forward` is written without `ctx`."""
-        raise NotImplementedError("setup_context is not implemented.")
+        raise NotImplementedError("Function: setup_context is not implemented.")
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Returns the gradients of the arguments of `forward`; to be written by the subclass."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom "
+            "Function: You must implement either the backward or vjp method for your custom "
             "autograd.Function to use it with backward mode AD."
         )
 
@@ -148,13 +148,13 @@ class Function:
             given = given[:n]
         if len(given) != n:
             raise RuntimeError(
-                f"function {cls.__name__}Backward returned an incorrect number of gradients "
+                f"{cls.__name__}: function {cls.__name__}Backward returned an incorrect number of gradients "
                 f"(expected {n}, got {len(given)})"
             )
         for i, g in enumerate(given):
             if g is not None and not isinstance(g, Tensor):
                 raise TypeError(
-                    f"function {cls.__name__}Backward returned a {type(g).__name__} for argument {i}; "
+                    f"{cls.__name__}: function {cls.__name__}Backward returned a {type(g).__name__} for argument {i}; "
                     f"expected a Tensor or None"
                 )
         return given
@@ -165,7 +165,7 @@ class Function:
         vjp = getattr(cls, "vjp", None)
         if vjp is not None and cls.backward is not Function.backward:
             raise RuntimeError(
-                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
+                f"{cls.__name__}: Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
                 "You should only implement one of them."
             )
         return cls.backward if vjp is None else vjp
@@ -198,7 +198,9 @@ class _SecondTime(Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grad_outputs: Any) -> Any:
-        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+        raise RuntimeError(
+            "once_differentiable: trying to differentiate twice a function that was marked with @once_differentiable"
+        )
 
 
 def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:

@@ -187,9 +187,9 @@ class _Call:
             for i, out in enumerate(self.outputs):
                 if not out.requires_grad:
                     raise RuntimeError(
-                        f"Output {i} of the user-provided function does not require gradients. The "
-                        f"outputs must be computed in a differentiable manner from the input when "
-                        f"running in strict mode."
+                        f"{name}: Output {i} of the user-provided function does not require gradients. The outputs "
+                        "must "
+                        "be computed in a differentiable manner from the input when running in strict mode."
                     )
 
     def gradients(

@@ -32,11 +32,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else param
         if isinstance(slope, bool) or not isinstance(slope, (int, float)):
-            raise ValueError(f"negative_slope {param} not a valid number")
+            raise ValueError(f"calculate_gain: negative_slope {param} not a valid number")
         return math.sqrt(2.0 / (1 + slope**2))
     gains = dict.fromkeys((*_LINEAR, "sigmoid"), 1.0) | {"tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 0.75}
     if nonlinearity not in gains:
-        raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+        raise ValueError(
+            f"calculate_gain: Unsupported nonlinearity {nonlinearity}; there are {', '.join(sorted(gains))} and "
+            "leaky_relu"
+        )
     return gains[nonlinearity]
 
 
@@ -149,7 +152,7 @@ def eye_(tensor: Tensor) -> Tensor:
                 [0., 1., 0.]])
     """
     if tensor.ndim != 2:
-        raise ValueError("Only tensors with 2 dimensions are supported")
+        raise ValueError(f"eye_: Only tensors with 2 dimensions are supported, not {tuple(tensor.shape)}")
     return _set(tensor, np.eye(*tensor.shape))
 
 
@@ -167,9 +170,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
                  [0., 0., 0.]]])
     """
     if tensor.ndim not in (3, 4, 5):
-        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+        raise ValueError(f"dirac_: Only tensors with 3, 4, or 5 dimensions are supported, not {tuple(tensor.shape)}")
     if tensor.shape[0] % groups != 0:
-        raise ValueError("dim 0 must be divisible by groups")
+        raise ValueError(f"dirac_: dim 0 must be divisible by groups, but {tuple(tensor.shape)} is not by {groups}")
     values = np.zeros(tensor.shape)
     per_group = tensor.shape[0] // groups
     center = tuple(size // 2 for size in tensor.shape[2:])
@@ -271,7 +274,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
         True
     """
     if tensor.ndim < 2:
-        raise ValueError("Only tensors with 2 or more dimensions are supported")
+        raise ValueError(
+            f"orthogonal_: Only tensors with 2 or more dimensions are supported, not {tuple(tensor.shape)}"
+        )
     if tensor.numel() == 0:
         return tensor
     rows = tensor.shape[0]
@@ -293,7 +298,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
         12
     """
     if tensor.ndim != 2:
-        raise ValueError("Only tensors with 2 dimensions are supported")
+        raise ValueError(f"sparse_: Only tensors with 2 dimensions are supported, not {tuple(tensor.shape)}")
     rows, columns = tensor.shape
     n_zeros = math.ceil(sparsity * rows)
     values = _float64(tensor).normal_(0.0, std, generator=generator).numpy()
@@ -305,7 +310,10 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """How many inputs an output of this weight sees, and how many outputs an input reaches."""
     if tensor.ndim < 2:
-        raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
+        raise ValueError(
+            "init: Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, "
+            f"here {tuple(tensor.shape)}"
+        )
     window = math.prod(tensor.shape[2:])
     return tensor.shape[1] * window, tensor.shape[0] * window
 
@@ -318,7 +326,7 @@ def _xavier_std(tensor: Tensor, gain: float) -> float:
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
+        raise ValueError(f"kaiming: Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 

@@ -88,7 +88,7 @@ def check_tensors(op: str, n: int, *, unbatched: bool = False, **tensors: Tensor
             if not t.dtype.is_floating_point:
                 raise NotImplementedError(f"{op}: {name} must have a floating-point type, not {t.dtype}")
         elif t.dtype is not first.dtype:
-            raise ShapeError(f"{op}: expected the same dtype, but input is {first.dtype} and {name} is {t.dtype}")
+            raise RuntimeError(f"{op}: expected the same dtype, but input is {first.dtype} and {name} is {t.dtype}")
         if name == "weight" and t.ndim != n + 2:
             raise ShapeError(f"{op}: weight must have {n + 2} dimensions, not {t.ndim} (weight {tuple(t.shape)})")
     if first.ndim == n + 2 or (unbatched and first.ndim == n + 1):

@@ -56,15 +56,18 @@ def channel_args(x: Any, mean: Any, var: Any, weight: Any, bias: Any, writes: bo
                 value._check_inplace(op)
 
 
-def both_or_neither(mean: Any, var: Any) -> None:
+def both_or_neither(mean: Any, var: Any, op: str) -> None:
     if (mean is None) != (var is None):
-        raise ValueError("running_mean and running_var must either both be None or neither be None")
+        given = "running_mean" if var is None else "running_var"
+        raise ValueError(
+            f"{op}: running_mean and running_var must either both be None or neither be None, not {given} alone"
+        )
 
 
-def several_values(size: Iterable[int], shape: Any) -> None:
+def several_values(size: Iterable[int], shape: Any, op: str) -> None:
     """Raises if there is one value per channel, whose normalised form is 0 whatever it is."""
     if math.prod(size) == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shape}")
+        raise ValueError(f"{op}: Expected more than 1 value per channel when training, got input size {shape}")
 
 
 def normalized_shape_arg(x: Any, normalized_shape: Any, op: str) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ def _divided(a: Array, b: Array, op_name: str, function: Any) -> Array:
     if b.dtype.kind == "b":
         raise NotImplementedError(f"{op_name}: not implemented for bool")
     if b.dtype.kind != "f" and not b.all():
-        raise IntegerDivisionError(f"{op_name}: ZeroDivisionError: integer {a.shape} divided by {b.shape} that holds 0")
+        raise IntegerDivisionError(f"{op_name}: integer division of {a.shape} by a tensor {b.shape} that contains 0")
     with np.errstate(all="ignore"):
         quotient: Array = function(a, b)
     return quotient

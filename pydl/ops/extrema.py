@@ -30,7 +30,7 @@ def _check_reduce(input: Tensor, dim: Any, op_name: str) -> tuple[int, ...]:
     if input.array.size == 0:
         for d in dims:
             if shape[d] == 0:
-                raise IndexRangeError(f"{op_name}(): Expected reduction dim {d} to have non-zero size.")
+                raise IndexRangeError(f"{op_name}: Expected reduction dim {d} to have non-zero size.")
     return dims
 
 
@@ -125,7 +125,7 @@ def _arg(input: Tensor, dim: int | None, keepdim: bool, op_name: str, kernel: An
         raise NotImplementedError(f"{op_name}: not implemented for bool")
     if dim is None:
         if a.size == 0:
-            raise IndexError(f"{op_name}(): Expected reduction dim to be specified for input.numel() == 0.")
+            raise IndexError(f"{op_name}: Expected reduction dim to be specified for input.numel() == 0.")
         found = _found(input.detach().reshape(-1), 0, False, kernel, fallback)[1]
         return found.reshape((1,) * a.ndim) if keepdim else found
     d = dim_arg(dim, a.ndim, op_name)
@@ -266,7 +266,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor 
 def _check_not_empty(input: Tensor, op_name: str) -> None:
     if input.array.size == 0:
         raise RuntimeError(
-            f"{op_name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            f"{op_name}: Expected reduction dim to be specified for input.numel() == 0. "
             "Specify the reduction dim with the 'dim' argument."
         )
 

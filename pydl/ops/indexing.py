@@ -38,7 +38,7 @@ def _key_array(item: Any) -> Array:
         return a.astype(np.bool_)
     if a.dtype == np.bool_ or a.dtype in (np.int64, np.int32):
         return a
-    raise IndexError(f"tensors used as indices must be int64, int32 or bool, not {a.dtype}")
+    raise IndexError(f"indexing: tensors used as indices must be int64, int32 or bool, not {a.dtype}")
 
 
 def _classify(item: Any) -> Any:
@@ -54,8 +54,8 @@ def _classify(item: Any) -> Any:
         return item.__index__()
     error = TypeError if isinstance(item, str) else IndexError
     raise error(
-        "only integers, slices (`:`), ellipsis (`...`), None, tensors, arrays and lists of integers or bools are valid "
-        f"indices (got {type(item).__name__})"
+        "indexing: only integers, slices (`:`), ellipsis (`...`), None, tensors, arrays and lists of integers or bools "
+        f"are valid indices (got {type(item).__name__})"
     )
 
 
@@ -71,8 +71,8 @@ def _consumed(item: Any) -> int:
 def _mask_indices(mask: Array, shape: tuple[int, ...], axis: int) -> tuple[Array, ...]:
     if mask.shape != shape[axis : axis + mask.ndim]:
         raise IndexError(
-            f"The shape of the mask {list(mask.shape)} at index {axis} does not match the shape of the indexed tensor "
-            f"{list(shape)} at index {axis}"
+            f"indexing: The shape of the mask {list(mask.shape)} at index {axis} does not match the shape of the "
+            f"indexed tensor {list(shape)} at index {axis}"
         )
     return mask.nonzero()
 
@@ -87,9 +87,11 @@ def plan(shape: tuple[int, ...], key: Any) -> tuple[tuple[Any, ...], Index]:
     items = [_classify(i) for i in (key if isinstance(key, tuple) else (key,))]
     n_used = sum(map(_consumed, items))
     if n_used > len(shape):
-        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+        raise IndexError(
+            f"indexing: too many indices for tensor of dimension {len(shape)}: {n_used} for shape {tuple(shape)}"
+        )
     if sum(i is Ellipsis for i in items) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
+        raise IndexError("indexing: an index can only have a single ellipsis ('...')")
     basic: list[Any] = []
     index: list[Array | None] = []
     axis = 0
@@ -115,7 +117,7 @@ def plan(shape: tuple[int, ...], key: Any) -> tuple[tuple[Any, ...], Index]:
 def _normalized(index: Index, shape: tuple[int, ...], op_name: str) -> Index:
     """The index with one entry per dimension, its values checked and made non-negative."""
     if len(index) > len(shape):
-        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+        raise IndexError(f"{op_name}: too many indices for tensor of dimension {len(shape)}: {len(index)}")
     arrays: list[Array | None] = []
     for d, i in enumerate(index):
         if i is not None:
@@ -245,7 +247,7 @@ class index_put:
         tensor_arg(values, "index_put", "values")
         if input.array.dtype != values.array.dtype:
             raise RuntimeError(
-                "Index put requires the source and destination dtypes match, "
+                "index_put: Index put requires the source and destination dtypes match, "
                 f"got {input.dtype} for the destination and {values.dtype} for the source."
             )
         where = _indices_arg(indices, input.array.shape, "index_put")
@@ -342,7 +344,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     if isinstance(value, (bool, int, float, np.generic)):
         value = wrap(np.array(value, x.array.dtype))
     elif not isinstance(value, Tensor):
-        raise TypeError(f"can't assign a {type(value).__name__} to a tensor of {x.dtype}")
+        raise TypeError(f"indexing: can't assign a {type(value).__name__} to a tensor of {x.dtype}")
     view = _basic_view(x, basic)
     if _repeats(view.array):
         _put_expanded(view, where, value)

@@ -79,8 +79,8 @@ class batch_norm:
         x: Any = input
         checks.input_arg(x, "batch_norm")
         if training:
-            checks.several_values((*x.shape[:1], *x.shape[2:]), x.shape)
-            checks.both_or_neither(running_mean, running_var)
+            checks.several_values((*x.shape[:1], *x.shape[2:]), x.shape, "batch_norm")
+            checks.both_or_neither(running_mean, running_var, "batch_norm")
         elif running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: running_mean and running_var must be defined in evaluation mode")
         checks.input_arg(x, "batch_norm", 2)
@@ -140,8 +140,10 @@ class instance_norm:
         x: Any = input
         checks.input_arg(x, "instance_norm")
         if use_input_stats and math.prod(x.shape[2:]) == 1:
-            raise ValueError(f"Expected more than 1 spatial element when training, got input size {x.shape}")
-        checks.both_or_neither(running_mean, running_var)
+            raise ValueError(
+                f"instance_norm: Expected more than 1 spatial element when training, got input size {x.shape}"
+            )
+        checks.both_or_neither(running_mean, running_var, "instance_norm")
         if not use_input_stats and running_mean is None:
             raise RuntimeError(
                 "instance_norm: Expected running_mean and running_var to be defined when use_input_stats is false"
@@ -205,7 +207,7 @@ class group_norm:
                 f"group_norm: Expected number of channels in input to be divisible by num_groups, "
                 f"but got input of shape {list(x.shape)} and num_groups={num_groups}"
             )
-        checks.several_values((x.shape[0] * channels // num_groups, *x.shape[2:]), x.shape)
+        checks.several_values((x.shape[0] * channels // num_groups, *x.shape[2:]), x.shape, "group_norm")
         checks.channel_args(x, None, None, weight, bias, False, "group_norm")
         return x, weight, bias, int(num_groups), float(eps)
 

@@ -47,35 +47,35 @@ def new_scalar(value: float) -> Tensor:
     return made.fill_(value)
 
 
-def check_rate(lr: Any) -> None:
+def check_rate(owner: str, lr: Any) -> None:
     """The learning rate: a number that is not negative, or a tensor of one."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
-        raise ValueError("Tensor lr must be 1-element")
+        raise ValueError(f"{owner}: Tensor lr must be 1-element, not {tuple(lr.shape)}")
     if not float(lr) >= 0.0:
-        raise ValueError(f"Invalid learning rate: {lr}")
+        raise ValueError(f"{owner}: Invalid learning rate: {lr}")
 
 
-def check_not_negative(**options: Any) -> None:
+def check_not_negative(owner: str, **options: Any) -> None:
     """ValueError naming the first option that is negative or no number."""
     for name, value in options.items():
         if not float(value) >= 0.0:
-            raise ValueError(f"Invalid {'epsilon' if name == 'eps' else name} value: {value}")
+            raise ValueError(f"{owner}: Invalid {'epsilon' if name == 'eps' else name} value: {value}")
 
 
-def check_betas(betas: Any) -> None:
+def check_betas(owner: str, betas: Any) -> None:
     """Two numbers of [0, 1)."""
     for i in (0, 1):
         if not 0.0 <= float(betas[i]) < 1.0:
-            raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
+            raise ValueError(f"{owner}: Invalid beta parameter at index {i}: {betas[i]}")
 
 
 def check_switches(
-    name: str, differentiable: bool, capturable: bool = False, foreach: bool | None = None, fused: bool | None = None
+    owner: str, differentiable: bool, capturable: bool = False, foreach: bool | None = None, fused: bool | None = None
 ) -> None:
     """`foreach` and `fused` choose nothing here: there is one way. The others are not covered."""
     if fused and foreach:
-        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+        raise RuntimeError(f"{owner}: `fused` and `foreach` cannot be `True` together.")
     if differentiable:
-        raise NotImplementedError(f"{name}: differentiable=True is not covered; steps are not recorded")
+        raise NotImplementedError(f"{owner}: differentiable=True is not covered; steps are not recorded")
     if capturable:
-        raise NotImplementedError(f"{name}: capturable=True is not covered; it is for CUDA graphs")
+        raise NotImplementedError(f"{owner}: capturable=True is not covered; it is for CUDA graphs")

@@ -51,10 +51,10 @@ class Adadelta(Compiled):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_rate(lr)
+        check_rate("Adadelta", lr)
         if not 0.0 <= float(rho) <= 1.0:
-            raise ValueError(f"Invalid rho value: {rho}")
-        check_not_negative(eps=eps, weight_decay=weight_decay)
+            raise ValueError(f"Adadelta: Invalid rho value: {rho}")
+        check_not_negative("Adadelta", eps=eps, weight_decay=weight_decay)
         check_switches("Adadelta", differentiable, capturable)
         defaults = {
             "lr": lr,

@@ -53,9 +53,9 @@ class Adagrad(Compiled):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_rate(lr)
-        check_not_negative(lr_decay=lr_decay, weight_decay=weight_decay)
-        check_not_negative(initial_accumulator_value=initial_accumulator_value, eps=eps)
+        check_rate("Adagrad", lr)
+        check_not_negative("Adagrad", lr_decay=lr_decay, weight_decay=weight_decay)
+        check_not_negative("Adagrad", initial_accumulator_value=initial_accumulator_value, eps=eps)
         check_switches("Adagrad", differentiable, foreach=foreach, fused=fused)
         defaults = {
             "lr": lr,

@@ -58,10 +58,10 @@ class Adam(Compiled):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_rate(lr)
-        check_not_negative(eps=eps)
-        check_betas(betas)
-        check_not_negative(weight_decay=weight_decay)
+        check_rate(type(self).__name__, lr)
+        check_not_negative(type(self).__name__, eps=eps)
+        check_betas(type(self).__name__, betas)
+        check_not_negative(type(self).__name__, weight_decay=weight_decay)
         check_switches(type(self).__name__, differentiable, capturable, foreach, fused)
         defaults = {
             "lr": lr,

@@ -52,10 +52,10 @@ class Adamax(Compiled):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check_rate(lr)
-        check_not_negative(eps=eps)
-        check_betas(betas)
-        check_not_negative(weight_decay=weight_decay)
+        check_rate("Adamax", lr)
+        check_not_negative("Adamax", eps=eps)
+        check_betas("Adamax", betas)
+        check_not_negative("Adamax", weight_decay=weight_decay)
         check_switches("Adamax", differentiable, capturable)
         defaults = {
             "lr": lr,

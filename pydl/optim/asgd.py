@@ -52,8 +52,8 @@ class ASGD(Compiled):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check_rate(lr)
-        check_not_negative(weight_decay=weight_decay)
+        check_rate("ASGD", lr)
+        check_not_negative("ASGD", weight_decay=weight_decay)
         check_switches("ASGD", differentiable, capturable)
         defaults = {
             "lr": lr,

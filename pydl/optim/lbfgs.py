@@ -54,7 +54,7 @@ class LBFGS(Optimizer):
         history_size: int = 100,
         line_search_fn: str | None = None,
     ) -> None:
-        check_rate(lr)
+        check_rate("LBFGS", lr)
         defaults = {
             "lr": lr,
             "max_iter": max_iter,
@@ -98,7 +98,9 @@ class LBFGS(Optimizer):
     def _step(self, closure: Callable[[], Any]) -> Any:
         group = self.param_groups[0]
         if group["line_search_fn"] not in (None, "strong_wolfe"):
-            raise RuntimeError("only 'strong_wolfe' is supported")
+            raise RuntimeError(
+                f"LBFGS: only 'strong_wolfe' is supported as line_search_fn, not {group['line_search_fn']!r}"
+            )
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)

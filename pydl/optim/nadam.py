@@ -57,10 +57,10 @@ class NAdam(Compiled):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_rate(lr)
-        check_not_negative(eps=eps)
-        check_betas(betas)
-        check_not_negative(weight_decay=weight_decay, momentum_decay=momentum_decay)
+        check_rate("NAdam", lr)
+        check_not_negative("NAdam", eps=eps)
+        check_betas("NAdam", betas)
+        check_not_negative("NAdam", weight_decay=weight_decay, momentum_decay=momentum_decay)
         check_switches("NAdam", differentiable, capturable)
         defaults = {
             "lr": lr,

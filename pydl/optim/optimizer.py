@@ -85,13 +85,14 @@ class Optimizer:
             setattr(self, name, OrderedDict())
         if isinstance(params, Tensor):
             raise TypeError(
-                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got pydl.Tensor"
+                f"{type(self).__name__}: params argument given to the optimizer should be an iterable of Tensors or "
+                "dicts, but got pydl.Tensor"
             )
         self.state = defaultdict(dict)
         self.param_groups = []
         groups = list(params)
         if not groups:
-            raise ValueError("optimizer got an empty parameter list")
+            raise ValueError(f"{type(self).__name__}: optimizer got an empty parameter list")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -100,30 +101,38 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group of parameters with options of their own, for instance layers that are trained later."""
         if not isinstance(param_group, dict):
-            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+            raise TypeError(f"add_param_group: param_group must be a dict, but got {type(param_group)}")
         params = param_group["params"]
         if isinstance(params, set):
             raise TypeError(
-                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
-                "will change between runs. Please use a list instead."
+                f"{type(self).__name__}: optimizer parameters need to be organized in ordered collections, but the "
+                "ordering of tensors in sets will change between runs. Please use a list instead."
             )
         group = dict(param_group)
         group["params"] = [params] if isinstance(params, Tensor) else list(params)
         _split_names(group, self.param_groups)
         for param in group["params"]:
             if not isinstance(param, Tensor):
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}")
+                raise TypeError(
+                    f"{type(self).__name__}: optimizer can only optimize Tensors, but one of the params is "
+                    f"{type(param).__name__}"
+                )
             if not (param.is_leaf or param.retains_grad):
-                raise ValueError("can't optimize a non-leaf Tensor")
+                raise ValueError(
+                    f"{type(self).__name__}: can't optimize a non-leaf Tensor (shape {tuple(param.shape)})"
+                )
         for name, default in self.defaults.items():
             if default is required and name not in group:
-                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
+                raise ValueError(
+                    f"{type(self).__name__}: parameter group didn't specify a value of required optimization parameter "
+                    f"{name}"
+                )
             group.setdefault(name, default)
         ids = [id(param) for param in group["params"]]
         if len(set(ids)) < len(ids):
-            raise ValueError("optimizer contains a parameter group with duplicate parameters")
+            raise ValueError(f"{type(self).__name__}: optimizer contains a parameter group with duplicate parameters")
         if not set(ids).isdisjoint(id(param) for other in self.param_groups for param in other["params"]):
-            raise ValueError("some parameters appear in more than one parameter group")
+            raise ValueError(f"{type(self).__name__}: some parameters appear in more than one parameter group")
         param_group.update(group)
         self.param_groups.append(param_group)
 
@@ -254,7 +263,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             if result is not None:
                 if not (isinstance(result, tuple) and len(result) == 2):
                     raise RuntimeError(
-                        f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}."
+                        f"step: a pre-hook must return None or a tuple of (new_args, new_kwargs), but got {result}."
                     )
                 args, kwargs = result
         out = step(self, *args, **kwargs)
@@ -271,19 +280,25 @@ def _split_names(group: dict[str, Any], others: list[dict[str, Any]]) -> None:
     named = [isinstance(param, tuple) for param in group["params"]]
     if any(named):
         if not all(named):
-            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+            raise ValueError(
+                "add_param_group: all optimizer params should be with/without names. Some param names are missing"
+            )
         group["param_names"] = [name for name, _ in group["params"]]
         group["params"] = [param for _, param in group["params"]]
     if others and ("param_names" in group) != ("param_names" in others[0]):
-        raise ValueError("all optimizer param groups should be with/without names.")
+        raise ValueError("add_param_group: all optimizer param groups should be with/without names.")
 
 
 def _check_groups(groups: list[dict[str, Any]], saved: list[dict[str, Any]]) -> None:
     if len(groups) != len(saved):
-        raise ValueError("loaded state dict has a different number of parameter groups")
+        raise ValueError(
+            "load_state_dict: loaded state dict has a different number of parameter groups: "
+            f"{len(saved)}, the optimizer {len(groups)}"
+        )
     if any(len(old["params"]) != len(new["params"]) for old, new in zip(groups, saved, strict=True)):
         raise ValueError(
-            "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+            "load_state_dict: loaded state dict contains a parameter group that doesn't match the size of "
+            "optimizer's group"
         )
 
 

@@ -56,10 +56,10 @@ class RAdam(Compiled):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_rate(lr)
-        check_not_negative(eps=eps)
-        check_betas(betas)
-        check_not_negative(weight_decay=weight_decay)
+        check_rate("RAdam", lr)
+        check_not_negative("RAdam", eps=eps)
+        check_betas("RAdam", betas)
+        check_not_negative("RAdam", weight_decay=weight_decay)
         check_switches("RAdam", differentiable, capturable)
         defaults = {
             "lr": lr,

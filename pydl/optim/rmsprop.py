@@ -56,8 +56,8 @@ class RMSprop(Compiled):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_rate(lr)
-        check_not_negative(eps=eps, momentum=momentum, weight_decay=weight_decay, alpha=alpha)
+        check_rate("RMSprop", lr)
+        check_not_negative("RMSprop", eps=eps, momentum=momentum, weight_decay=weight_decay, alpha=alpha)
         check_switches("RMSprop", differentiable, capturable)
         defaults = {
             "lr": lr,

@@ -50,9 +50,9 @@ class Rprop(Compiled):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_rate(lr)
+        check_rate("Rprop", lr)
         if not 0.0 < etas[0] < 1.0 < etas[1]:
-            raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
+            raise ValueError(f"Rprop: Invalid eta values: {etas[0]}, {etas[1]}")
         check_switches("Rprop", differentiable, capturable)
         defaults = {
             "lr": lr,

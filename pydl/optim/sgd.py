@@ -54,13 +54,13 @@ class SGD(Compiled):
         fused: bool | None = None,
     ) -> None:
         if float(lr) < 0.0:
-            raise ValueError(f"Invalid learning rate: {lr}")
+            raise ValueError(f"SGD: Invalid learning rate: {lr}")
         if momentum < 0.0:
-            raise ValueError(f"Invalid momentum value: {momentum}")
+            raise ValueError(f"SGD: Invalid momentum value: {momentum}")
         if float(weight_decay) < 0.0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+            raise ValueError(f"SGD: Invalid weight_decay value: {weight_decay}")
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+            raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening")
         check_switches("SGD", differentiable, foreach=foreach, fused=fused)
         defaults = {
             "lr": lr,

@@ -50,7 +50,7 @@ class ConvertMixin:
         device, dtype, memory_format = _parse_to(*args, **kwargs)
         _check_device(device)
         if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
+            raise TypeError(f"to: nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
         return self._apply(lambda t: _converted(t, dtype, memory_format))
 
     def float(self: Self) -> Self:
@@ -79,7 +79,7 @@ class ConvertMixin:
 
     def cuda(self: Self, device: Any = None) -> Self:
         """Raises RuntimeError: pydl is CPU only."""
-        raise RuntimeError("pydl is CPU only")
+        raise RuntimeError("cuda: pydl is CPU only")
 
     def to_empty(self: Self, *, device: Any, recurse: bool = True) -> Self:
         """Gives every parameter and buffer new memory without filling it."""

@@ -19,23 +19,26 @@ SHOWN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def check_sizes(input_size: Any, hidden_size: Any, num_layers: Any, proj_size: Any) -> None:
+def check_sizes(owner: str, input_size: Any, hidden_size: Any, num_layers: Any, proj_size: Any) -> None:
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "proj_size": proj_size}
     for name, value in sizes.items():
         if not isinstance(value, int):
-            raise TypeError(f"{name} should be of type int, got: {type(value).__name__}")
+            raise TypeError(f"{owner}: {name} should be of type int, got: {type(value).__name__}")
         if value <= 0 and name != "proj_size":
-            raise ValueError(f"{name} must be greater than zero, got {value}")
+            raise ValueError(f"{owner}: {name} must be greater than zero, got {value}")
     if proj_size < 0:
-        raise ValueError(f"proj_size should be a positive integer, or zero to disable projections, got {proj_size}")
+        raise ValueError(
+            f"{owner}: proj_size should be a positive integer, or zero to disable projections, got {proj_size}"
+        )
     if proj_size >= hidden_size:
-        raise ValueError(f"proj_size has to be smaller than hidden_size, got {proj_size} and {hidden_size}")
+        raise ValueError(f"{owner}: proj_size has to be smaller than hidden_size, got {proj_size} and {hidden_size}")
 
 
-def check_dropout(dropout: Any, num_layers: int) -> None:
+def check_dropout(owner: str, dropout: Any, num_layers: int) -> None:
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
         raise ValueError(
-            f"dropout should be a number in range [0, 1], the probability of an element being zeroed, got {dropout!r}"
+            f"{owner}: dropout should be a number in range [0, 1], the probability of an element being zeroed, got "
+            f"{dropout!r}"
         )
     if dropout > 0 and num_layers == 1:
         warnings.warn(
@@ -59,36 +62,39 @@ def check(
     checkpoint: Any,
 ) -> int:
     """The number of gates of the mode, after checking every option."""
-    check_dropout(dropout, num_layers)
+    owner = mode.partition("_")[0]
+    check_dropout(owner, dropout, num_layers)
     for name, value in (("bias", bias), ("batch_first", batch_first), ("checkpoint", checkpoint)):
         if not isinstance(value, bool):
-            raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
-    check_sizes(input_size, hidden_size, num_layers, proj_size)
+            raise TypeError(f"{owner}: {name} should be of type bool, got: {type(value).__name__}")
+    check_sizes(owner, input_size, hidden_size, num_layers, proj_size)
     if mode not in _N_GATES:
-        raise ValueError(f"Unrecognized RNN mode: {mode}")
+        raise ValueError(f"RNNBase: Unrecognized RNN mode: {mode!r}; there are {', '.join(_N_GATES)}")
     if proj_size and mode != "LSTM":
-        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        raise ValueError(f"{owner}: proj_size argument is only supported for LSTM, not RNN or GRU")
     if bias_mode not in ("double", "single"):
-        raise ValueError(f"bias_mode must be 'double' (bias_ih and bias_hh) or 'single' (bias_ih), got {bias_mode!r}")
+        raise ValueError(
+            f"{owner}: bias_mode must be 'double' (bias_ih and bias_hh) or 'single' (bias_ih), got {bias_mode!r}"
+        )
     if forget_bias is not None:
         if mode != "LSTM" or not bias:
-            raise ValueError(f"forget_bias belongs to an LSTM with bias, got mode {mode} and bias={bias}")
+            raise ValueError(f"{owner}: forget_bias belongs to an LSTM with bias, got mode {mode} and bias={bias}")
         if isinstance(forget_bias, bool) or not isinstance(forget_bias, int | float):
-            raise TypeError(f"forget_bias should be a number, got: {type(forget_bias).__name__}")
+            raise TypeError(f"{owner}: forget_bias should be a number, got: {type(forget_bias).__name__}")
         if not math.isfinite(forget_bias):
-            raise ValueError(f"forget_bias should be finite, got {forget_bias}")
+            raise ValueError(f"{owner}: forget_bias should be finite, got {forget_bias}")
     return _N_GATES[mode]
 
 
 def rnn_mode(nonlinearity: str) -> str:
     if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f"Unknown nonlinearity {nonlinearity!r}. Select from 'tanh' or 'relu'.")
+        raise ValueError(f"RNN: Unknown nonlinearity {nonlinearity!r}. Select from 'tanh' or 'relu'.")
     return f"RNN_{nonlinearity.upper()}"
 
 
-def refuse_projection(proj_size: int) -> None:
+def refuse_projection(owner: str, proj_size: int) -> None:
     if proj_size:
-        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        raise ValueError(f"{owner}: proj_size argument is only supported for LSTM, not RNN or GRU")
 
 
 def check_input(input: Any, input_size: int, weight: Tensor, name: str) -> None:

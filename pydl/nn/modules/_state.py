@@ -45,18 +45,18 @@ class StateMixin:
 
     def get_extra_state(self) -> Any:
         """State other than tensors, saved under `_extra_state`: override together with `set_extra_state`."""
-        raise RuntimeError("get_extra_state was called on a module that does not define it")
+        raise RuntimeError(f"get_extra_state: {type(self).__name__} does not define it")
 
     def set_extra_state(self, state: Any) -> None:
         """Receives from `load_state_dict` what `get_extra_state` returned."""
-        raise RuntimeError("set_extra_state was called on a module that does not define it")
+        raise RuntimeError(f"set_extra_state: {type(self).__name__} does not define it")
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Calls `hook(module, state_dict, prefix, local_metadata)` after `state_dict`, to change it in place."""
 
         def checked(*args: Any) -> None:
             if hook(*args) is not None:
-                raise RuntimeError("state_dict post-hook must return None")
+                raise RuntimeError("state_dict: a post-hook must change its argument in place and return None")
 
         return add_hook(self._state_dict_hooks, checked)
 
@@ -130,7 +130,7 @@ class StateMixin:
         when `strict`, of names; TypeError if `state_dict` is no mapping.
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+            raise TypeError(f"load_state_dict: Expected state_dict to be dict-like, got {type(state_dict)}.")
         metadata = getattr(state_dict, "_metadata", None)
         state = OrderedDict(state_dict)
         if metadata is not None:
@@ -232,7 +232,7 @@ def _load(
     keys = _IncompatibleKeys(problems[0], problems[1])
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, keys) is not None:
-            raise RuntimeError("a load_state_dict post-hook must change its argument in place and return None")
+            raise RuntimeError("load_state_dict: a post-hook must change its argument in place and return None")
 
 
 def _load_tensor(module: Any, name: str, key: str, tensor: Tensor, value: Any, assign: bool) -> str | None:

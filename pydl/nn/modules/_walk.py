@@ -103,9 +103,9 @@ class WalkMixin:
     def set_submodule(self, target: str, module: Any, strict: bool = False) -> None:
         """Puts `module` in the place of the one with this dotted name (a new name only if not `strict`)."""
         if not target:
-            raise ValueError("Cannot set the submodule without a target name!")
+            raise ValueError("set_submodule: Cannot set the submodule without a target name!")
         if not isinstance(module, WalkMixin):
-            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+            raise ValueError(f"set_submodule: `module` is not an nn.Module, found {type(module)}")
         path, _, name = target.rpartition(".")
         parent = self.get_submodule(path)
         if strict and not hasattr(parent, name):

@@ -94,10 +94,11 @@ class _NormBase(Module):
         )
 
 
-def check_dims(input: Tensor, *dims: int) -> None:
+def check_dims(name: str, input: Tensor, *dims: int) -> None:
     """Raises unless the input has one of these numbers of dimensions."""
     if input.ndim not in dims:
-        raise ValueError(f"expected {' or '.join(f'{d}D' for d in dims)} input (got {input.ndim}D input)")
+        wanted = " or ".join(f"{d}D" for d in dims)
+        raise ValueError(f"{name}: expected {wanted} input (got {input.ndim}D input {tuple(input.shape)})")
 
 
 class _BatchNorm(_NormBase):
@@ -144,7 +145,7 @@ class BatchNorm1d(_BatchNorm):
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
-        check_dims(input, 2, 3)
+        check_dims("BatchNorm1d", input, 2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
@@ -160,7 +161,7 @@ class BatchNorm2d(_BatchNorm):
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
-        check_dims(input, 4)
+        check_dims("BatchNorm2d", input, 4)
 
 
 class BatchNorm3d(_BatchNorm):
@@ -176,4 +177,4 @@ class BatchNorm3d(_BatchNorm):
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
-        check_dims(input, 5)
+        check_dims("BatchNorm3d", input, 5)

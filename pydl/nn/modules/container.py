@@ -20,7 +20,7 @@ class _Numbered(Module):
     def _key(self, index: Any, past_end: bool = False) -> str:
         n, i = len(self), operator.index(index)
         if not -n <= i < n + past_end:
-            raise IndexError(f"index {i} is out of range")
+            raise IndexError(f"{type(self).__name__}: index {i} is out of range for {n} modules")
         return list(self._modules)[i] if i < n else str(n)
 
     def _renumber(self, modules: Iterable[Module | None]) -> None:
@@ -115,7 +115,7 @@ class Sequential(_Numbered):
         """Adds a module before position `index`."""
         n = len(self)
         if not -n <= index <= n:
-            raise IndexError(f"Index out of range: {index}")
+            raise IndexError(f"Sequential.insert: Index out of range: {index}, with {n} modules")
         super().insert(index, module)
         return self
 
@@ -130,7 +130,9 @@ class Sequential(_Numbered):
 
     def __iadd__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+            raise ValueError(
+                f"Sequential: add operator supports only objects of Sequential class, but {type(other)} is given."
+            )
         return self.extend(other)
 
     def __mul__(self, times: int) -> Sequential:
@@ -146,7 +148,7 @@ class Sequential(_Numbered):
         if not isinstance(times, int):
             raise TypeError(f"unsupported operand type(s) for *: {type(self)} and {type(times)}")
         if times <= 0:
-            raise ValueError(f"Non-positive multiplication factor {times} for {type(self)}")
+            raise ValueError(f"Sequential: Non-positive multiplication factor {times} for {type(self)}")
         return times
 
 

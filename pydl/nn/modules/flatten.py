@@ -59,7 +59,9 @@ class Unflatten(Module):
         if isinstance(dim, str):
             raise NotImplementedError("Unflatten: named dimensions are not covered; give the dimension's number")
         if not isinstance(dim, int):
-            raise TypeError("invalid argument type for dim parameter")
+            raise TypeError(
+                f"Unflatten: invalid argument type for dim parameter: it must be an int, not {type(dim).__name__}"
+            )
         _check_sizes(unflattened_size)
         self.dim = dim
         self.unflattened_size = unflattened_size
@@ -77,11 +79,11 @@ class Unflatten(Module):
 
 def _check_sizes(sizes: Any) -> None:
     if not isinstance(sizes, (tuple, list)):
-        raise TypeError(f"unflattened_size must be a tuple of ints, but found type {type(sizes).__name__}")
+        raise TypeError(f"Unflatten: unflattened_size must be a tuple of ints, but found type {type(sizes).__name__}")
     for position, size in enumerate(sizes):
         if not isinstance(size, int):
             raise TypeError(
-                f"unflattened_size must be tuple of ints, but found element of type {type(size).__name__} "
+                f"Unflatten: unflattened_size must be tuple of ints, but found element of type {type(size).__name__} "
                 f"at pos {position}"
             )
 

@@ -37,7 +37,8 @@ class _InstanceNorm(_NormBase):
         if size != self.num_features:
             if self.affine:
                 raise ValueError(
-                    f"expected input's size at dim={dim} to match num_features ({self.num_features}), but got: {size}."
+                    f"{type(self).__name__}: expected input's size at dim={dim} to match num_features "
+                    f"({self.num_features}), but got: {size} (input {tuple(input.shape)})."
                 )
             warnings.warn(
                 f"input's size at dim={dim} does not match num_features. num_features is not used because affine=False",
@@ -77,7 +78,7 @@ class InstanceNorm1d(_InstanceNorm):
         return 2
 
     def _check_input_dim(self, input: Tensor) -> None:
-        check_dims(input, 2, 3)
+        check_dims("InstanceNorm1d", input, 2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
@@ -96,7 +97,7 @@ class InstanceNorm2d(_InstanceNorm):
         return 3
 
     def _check_input_dim(self, input: Tensor) -> None:
-        check_dims(input, 3, 4)
+        check_dims("InstanceNorm2d", input, 3, 4)
 
 
 class InstanceNorm3d(_InstanceNorm):
@@ -115,4 +116,4 @@ class InstanceNorm3d(_InstanceNorm):
         return 4
 
     def _check_input_dim(self, input: Tensor) -> None:
-        check_dims(input, 4, 5)
+        check_dims("InstanceNorm3d", input, 4, 5)

@@ -246,7 +246,7 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
     def train(self: Self, mode: bool = True) -> Self:
         """Puts this module and all below it into training mode (or, with False, evaluation mode)."""
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise ValueError(f"train: training mode is expected to be boolean, not {mode!r}")
         self.training = mode
         for module in self.children():
             module.train(mode)

@@ -47,7 +47,7 @@ class ParameterList(Module):
     def _index(self, index: Any) -> str:
         i, n = operator.index(index), len(self)
         if not -n <= i < n:
-            raise IndexError(f"index {i} is out of range")
+            raise IndexError(f"ParameterList: index {i} is out of range for {n} values")
         return str(i % n)
 
     def __getitem__(self, index: int | slice) -> Any:

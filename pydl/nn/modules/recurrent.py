@@ -271,7 +271,7 @@ class RNN(RNNBase):
         checkpoint: bool = False,
     ) -> None:
         mode = options.rnn_mode(nonlinearity)
-        options.refuse_projection(proj_size)
+        options.refuse_projection("RNN", proj_size)
         super().__init__(
             mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
             bias_mode=bias_mode, checkpoint=checkpoint,
@@ -381,7 +381,7 @@ class GRU(RNNBase):
         reset_after: bool = True,
         checkpoint: bool = False,
     ) -> None:
-        options.refuse_projection(proj_size)
+        options.refuse_projection("GRU", proj_size)
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype,
             bias_mode=bias_mode, reset_after=reset_after, checkpoint=checkpoint,

@@ -27,7 +27,9 @@ class _Table(Module):
     ) -> None:
         self.num_embeddings, self.embedding_dim = rows, dim
         if padding_idx is not None and not -rows <= padding_idx < rows:
-            raise AssertionError(f"Padding_idx must be within num_embeddings: {padding_idx} of {rows}")
+            raise AssertionError(
+                f"{type(self).__name__}: Padding_idx must be within num_embeddings: {padding_idx} of {rows}"
+            )
         self.padding_idx = padding_idx if padding_idx is None or padding_idx >= 0 else rows + padding_idx
         if given is None:
             self.weight = new_parameter(rows, dim, **made)
@@ -36,7 +38,8 @@ class _Table(Module):
             return
         if tuple(given.shape) != (rows, dim):
             raise AssertionError(
-                f"Shape of weight {tuple(given.shape)} does not match num_embeddings and embedding_dim {(rows, dim)}"
+                f"{type(self).__name__}: Shape of weight {tuple(given.shape)} does not match num_embeddings and "
+                f"embedding_dim {(rows, dim)}"
             )
         self.weight = Parameter(given, requires_grad=not freeze)
 
@@ -53,7 +56,9 @@ class _Table(Module):
 
 def _check_pretrained(embeddings: Tensor) -> tuple[int, int]:
     if embeddings.ndim != 2:
-        raise AssertionError(f"Embeddings parameter is expected to be 2-dimensional, not {tuple(embeddings.shape)}")
+        raise AssertionError(
+            f"from_pretrained: Embeddings parameter is expected to be 2-dimensional, not {tuple(embeddings.shape)}"
+        )
     rows, dim = embeddings.shape
     return rows, dim
 

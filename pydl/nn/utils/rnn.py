@@ -326,7 +326,7 @@ def pad_sequence(
     """
     tensors = _sequences_arg(sequences, "pad_sequence")
     if padding_side not in ("left", "right"):
-        raise ShapeError(f"pad_sequence: padding_side must be left or right, not {padding_side!r}")
+        raise RuntimeError(f"pad_sequence: padding_side must be left or right, not {padding_side!r}")
     lengths = np.array([len(t) for t in tensors])
     n_steps, n_sequences = int(lengths.max()), lengths.size
     places = np.repeat(np.arange(n_sequences), lengths)

@@ -109,7 +109,8 @@ class SequentialLR(_Combined):
         self._check_parts(schedulers, optimizer)
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
-                "Sequential Schedulers expects number of schedulers provided to be one more than the number of "
+                "SequentialLR: Sequential Schedulers expects number of schedulers provided to be one more than the "
+                "number of "
                 f"milestone points, but got number of schedulers {len(schedulers)} and the number of milestones to be "
                 f"equal to {len(milestones)}"
             )

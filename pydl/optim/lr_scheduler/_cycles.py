@@ -24,7 +24,9 @@ class _MomentumCycle(LRScheduler):
         self, optimizer: Optimizer, base: Any, top: Any, last_epoch: int
     ) -> tuple[list[Any], list[Any]]:
         if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-            raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+            raise ValueError(
+                f"{type(self).__name__}: optimizer must support momentum or beta1 with `cycle_momentum` option enabled"
+            )
         self.use_beta1 = "betas" in optimizer.defaults
         bases = one_per_group("base_momentum", optimizer, base)
         tops = one_per_group("max_momentum", optimizer, top)
@@ -80,7 +82,7 @@ class CyclicLR(_MomentumCycle):
         self.total_size = up + (up if step_size_down is None else float(step_size_down))
         self.step_ratio = up / self.total_size
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
-            raise ValueError("mode is invalid and scale_fn is None")
+            raise ValueError("CyclicLR: mode is invalid and scale_fn is None")
         self.mode = mode
         self.gamma = gamma
         self._scale_fn_custom = scale_fn
@@ -175,9 +177,11 @@ class OneCycleLR(_MomentumCycle):
         self.total_steps = _count(total_steps, epochs, steps_per_epoch)
         self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
         if pct_start < 0 or pct_start > 1 or not isinstance(pct_start, float):
-            raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
+            raise ValueError(f"OneCycleLR: Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
+            raise ValueError(
+                f"OneCycleLR: anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
+            )
         self._anneal_func_type = anneal_strategy
         tops = one_per_group("max_lr", optimizer, max_lr)
         if last_epoch == -1:
@@ -200,7 +204,9 @@ class OneCycleLR(_MomentumCycle):
         self._check_call()
         step, start = self.last_epoch, 0.0
         if step > self.total_steps:
-            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
+            raise ValueError(
+                f"OneCycleLR: Tried to step {step} times. The specified number of total steps is {self.total_steps}"
+            )
         phase = self._schedule_phases[-1]
         for phase in self._schedule_phases:
             if step <= phase["end_step"] or phase is self._schedule_phases[-1]:
@@ -219,14 +225,14 @@ class OneCycleLR(_MomentumCycle):
 def _count(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     """The number of steps, from either way to give it."""
     if total_steps is None and (epochs is None or steps_per_epoch is None):
-        raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
+        raise ValueError("OneCycleLR: You must define either total_steps OR (epochs AND steps_per_epoch)")
     given = {"total_steps": total_steps} if total_steps is not None else {
         "epochs": epochs, "steps_per_epoch": steps_per_epoch,
     }  # fmt: skip
     count = 1
     for name, value in given.items():
         if not isinstance(value, int) or value <= 0:
-            raise ValueError(f"Expected positive integer {name}, but got {value}")
+            raise ValueError(f"OneCycleLR: Expected positive integer {name}, but got {value}")
         count *= value
     return count
 

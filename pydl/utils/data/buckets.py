@@ -37,7 +37,7 @@ def _as_lengths(lengths: Any, owner: str) -> Array:
 
 def _positive(value: Any, name: str) -> int:
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value <= 0:
-        raise ValueError(f"{name} should be a positive integer value, but got {name}={value}")
+        raise ValueError(f"BucketBatchSampler: {name} should be a positive integer value, but got {name}={value}")
     return int(value)
 
 
@@ -78,7 +78,7 @@ class BucketBatchSampler(Sampler[list[int]]):
     ) -> None:
         for name, value in (("drop_last", drop_last), ("shuffle", shuffle)):
             if not isinstance(value, bool):
-                raise ValueError(f"{name} should be a boolean value, but got {name}={value}")
+                raise ValueError(f"BucketBatchSampler: {name} should be a boolean value, but got {name}={value}")
         self.lengths = _as_lengths(lengths, "BucketBatchSampler")
         self.batch_size = _positive(batch_size, "batch_size")
         self.max_tokens = None if max_tokens is None else _positive(max_tokens, "max_tokens")
@@ -151,7 +151,7 @@ def pad_collate(
     samples = [sample if isinstance(sample, (tuple, list)) else (sample,) for sample in batch]
     n = len(samples[0])
     if any(len(sample) != n for sample in samples):
-        raise RuntimeError("each element in list of batch should be of equal size")
+        raise RuntimeError("pad_collate: each element in list of batch should be of equal size")
     wanted = {_field(field, n) for field in fields}
     collated: list[Any] = []
     for i, column in enumerate(zip(*samples, strict=True)):

@@ -65,7 +65,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return _rebuilt_mapping(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
     if isinstance(first, Sequence):
         if any(len(sample) != len(first) for sample in batch):
-            raise RuntimeError("each element in list of batch should be of equal size")
+            raise RuntimeError("default_collate: each element in list of batch should be of equal size")
         columns = [default_collate(column) for column in zip(*batch, strict=True)]
         if isinstance(first, tuple):
             return type(first)(*columns) if hasattr(first, "_fields") else columns

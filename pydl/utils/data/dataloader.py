@@ -89,7 +89,9 @@ class DataLoader:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _FROZEN and "_initialized" in self.__dict__:
-            raise ValueError(f"{name} attribute should not be set after {type(self).__name__} is initialized")
+            raise ValueError(
+                f"DataLoader: {name} attribute should not be set after {type(self).__name__} is initialized"
+            )
         super().__setattr__(name, value)
 
     def __iter__(self) -> Iterator[Any]:
@@ -148,15 +150,20 @@ def _batches(loader: DataLoader) -> Iterator[Any]:
 
 def _check_workers(num_workers: int, timeout: float, prefetch_factor: int | None, persistent_workers: bool) -> None:
     if num_workers < 0:
-        raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+        raise ValueError(
+            f"DataLoader: num_workers option should be non-negative, not {num_workers}; use num_workers=0 to disable "
+            "multiprocessing."
+        )
     if timeout < 0:
-        raise ValueError("timeout option should be non-negative")
+        raise ValueError(f"DataLoader: timeout option should be non-negative, not {timeout}")
     if num_workers == 0 and prefetch_factor is not None:
-        raise ValueError("prefetch_factor option could only be specified in multiprocessing: it needs num_workers > 0")
+        raise ValueError(
+            "DataLoader: prefetch_factor option could only be specified in multiprocessing: it needs num_workers > 0"
+        )
     if prefetch_factor is not None and prefetch_factor < 0:
-        raise ValueError("prefetch_factor option should be non-negative")
+        raise ValueError(f"DataLoader: prefetch_factor option should be non-negative, not {prefetch_factor}")
     if persistent_workers and num_workers == 0:
-        raise ValueError("persistent_workers option needs num_workers > 0")
+        raise ValueError("DataLoader: persistent_workers option needs num_workers > 0")
 
 
 def _check_order(
@@ -169,11 +176,14 @@ def _check_order(
                     f"DataLoader with IterableDataset: expected unspecified {name} option, but got {name}={value}"
                 )
     if sampler is not None and shuffle:
-        raise ValueError("sampler option is mutually exclusive with shuffle")
+        raise ValueError("DataLoader: sampler option is mutually exclusive with shuffle")
     if batch_sampler is not None:
         if batch_size != 1 or shuffle or sampler is not None or drop_last:
             raise ValueError(
-                "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+                "DataLoader: batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and "
+                "drop_last"
             )
     elif batch_size is None and drop_last:
-        raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
+        raise ValueError(
+            "DataLoader: batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
+        )

@@ -33,7 +33,7 @@ class Dataset(Generic[T]):
     """
 
     def __getitem__(self, index: Any) -> T:
-        raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
+        raise NotImplementedError(f"{type(self).__name__}: Subclasses of Dataset should implement __getitem__.")
 
     def __add__(self, other: Dataset[Any]) -> ConcatDataset[Any]:
         return ConcatDataset([self, other])
@@ -53,7 +53,7 @@ class IterableDataset(Dataset[T], Iterable[T]):
     """
 
     def __iter__(self) -> Iterator[T]:
-        raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+        raise NotImplementedError(f"{type(self).__name__}: Subclasses of IterableDataset should implement __iter__.")
 
     def __add__(self, other: Dataset[Any]) -> Any:
         return ChainDataset([self, other])
@@ -75,7 +75,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
     def __init__(self, *tensors: Tensor) -> None:
         if any(tensor.shape[0] != tensors[0].shape[0] for tensor in tensors):
-            raise AssertionError("Size mismatch between tensors")
+            sizes = [tensor.shape[0] for tensor in tensors]
+            raise AssertionError(f"TensorDataset: Size mismatch between tensors: their first dimensions are {sizes}")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
@@ -105,10 +106,10 @@ class StackDataset(Dataset[Any]):
             )
         parts = args or tuple(kwargs.values())
         if not parts:
-            raise ValueError("At least one dataset should be passed")
+            raise ValueError("StackDataset: At least one dataset should be passed")
         self._length = len(parts[0])
         if any(len(part) != self._length for part in parts):
-            raise ValueError("Size mismatch between datasets")
+            raise ValueError(f"StackDataset: Size mismatch between datasets: {[len(part) for part in parts]} samples")
         self.datasets = args or kwargs
 
     def __getitem__(self, index: Any) -> Any:
@@ -139,7 +140,7 @@ class ConcatDataset(Dataset[T]):
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise AssertionError("datasets should not be an empty iterable")
+            raise AssertionError("ConcatDataset: datasets should not be an empty iterable")
         if any(isinstance(part, IterableDataset) for part in self.datasets):
             raise AssertionError("ConcatDataset does not support IterableDataset")
         self.cumulative_sizes = list(itertools.accumulate(len(part) for part in self.datasets))
@@ -150,7 +151,9 @@ class ConcatDataset(Dataset[T]):
     def __getitem__(self, index: int) -> Any:
         if index < 0:
             if -index > len(self):
-                raise ValueError("absolute value of index should not exceed dataset length")
+                raise ValueError(
+                    f"ConcatDataset: absolute value of index should not exceed dataset length: {index} of {len(self)}"
+                )
             index += len(self)
         part = bisect.bisect_right(self.cumulative_sizes, index)
         if part == len(self.datasets):
@@ -172,14 +175,14 @@ class ChainDataset(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         for part in self.datasets:
             if not isinstance(part, IterableDataset):
-                raise AssertionError("ChainDataset only supports IterableDataset")
+                raise AssertionError(f"ChainDataset only supports IterableDataset, not {type(part).__name__}")
             yield from part
 
     def __len__(self) -> int:
         total = 0
         for part in self.datasets:
             if not isinstance(part, IterableDataset):
-                raise AssertionError("ChainDataset only supports IterableDataset")
+                raise AssertionError(f"ChainDataset only supports IterableDataset, not {type(part).__name__}")
             total += len(part)  # type: ignore[arg-type]
         return total
 
@@ -232,7 +235,10 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         lengths = _lengths_of_shares(lengths, len(dataset))
     if sum(lengths) != len(dataset):
-        raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
+        raise ValueError(
+            "random_split: Sum of input lengths does not equal the length of the input dataset: "
+            f"{sum(lengths)} and {len(dataset)}"
+        )
     order = randperm(len(dataset), generator=generator).tolist()
     ends = list(itertools.accumulate(int(length) for length in lengths))
     return [Subset(dataset, order[end - int(length) : end]) for length, end in zip(lengths, ends, strict=True)]
@@ -242,7 +248,7 @@ def _lengths_of_shares(shares: Sequence[float], n: int) -> list[int]:
     """⌊share · n⌋ each; what is left over goes to the parts in turn, one each."""
     for i, share in enumerate(shares):
         if not 0 <= share <= 1:
-            raise ValueError(f"Fraction at index {i} is not between 0 and 1")
+            raise ValueError(f"random_split: Fraction at index {i} is not between 0 and 1: {share}")
     lengths = [math.floor(n * share) for share in shares]
     for i in range(n - sum(lengths)):
         lengths[i % len(lengths)] += 1

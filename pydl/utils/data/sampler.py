@@ -32,7 +32,7 @@ class Sampler(Generic[T]):
     """
 
     def __iter__(self) -> Iterator[T]:
-        raise NotImplementedError("Subclasses of Sampler should implement __iter__.")
+        raise NotImplementedError(f"{type(self).__name__}: Subclasses of Sampler should implement __iter__.")
 
 
 class SequentialSampler(Sampler[int]):
@@ -82,9 +82,11 @@ class RandomSampler(Sampler[int]):
         self._num_samples = num_samples
         self.generator = generator
         if not isinstance(replacement, bool):
-            raise TypeError(f"replacement should be a boolean value, but got replacement={replacement}")
+            raise TypeError(f"RandomSampler: replacement should be a boolean value, but got replacement={replacement}")
         if num_samples is not None and (not isinstance(num_samples, int) or num_samples <= 0):
-            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+            raise ValueError(
+                f"RandomSampler: num_samples should be a positive integer value, but got num_samples={num_samples}"
+            )
 
     @property
     def num_samples(self) -> int:
@@ -151,16 +153,25 @@ class WeightedRandomSampler(Sampler[int]):
         generator: Generator | None = None,
     ) -> None:
         if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
-            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+            raise ValueError(
+                "WeightedRandomSampler: num_samples should be a positive integer value, but got "
+                f"num_samples={num_samples}"
+            )
         if not isinstance(replacement, bool):
-            raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
+            raise ValueError(
+                f"WeightedRandomSampler: replacement should be a boolean value, but got replacement={replacement}"
+            )
         values = np.array(weights, dtype=np.float64)
         if values.ndim != 1:
-            raise ValueError(f"weights should be a 1d sequence but given weights have shape {values.shape}")
+            raise ValueError(
+                f"WeightedRandomSampler: weights should be a 1d sequence but given weights have shape {values.shape}"
+            )
         if not np.isfinite(values).all() or (values < 0).any() or not values.sum() > 0:
-            raise ValueError("weights should be finite, not negative, and not all zero")
+            raise ValueError("WeightedRandomSampler: weights should be finite, not negative, and not all zero")
         if not replacement and num_samples > np.count_nonzero(values):
-            raise ValueError(f"{num_samples} samples without replacement need as many positive weights")
+            raise ValueError(
+                f"WeightedRandomSampler: {num_samples} samples without replacement need as many positive weights"
+            )
         self.weights = tape.wrap(values)
         self.num_samples = num_samples
         self.replacement = replacement
@@ -198,9 +209,11 @@ class BatchSampler(Sampler[list[int]]):
 
     def __init__(self, sampler: Sampler[int] | Iterable[int], batch_size: int, drop_last: bool) -> None:
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
-            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
+            raise ValueError(
+                f"BatchSampler: batch_size should be a positive integer value, but got batch_size={batch_size}"
+            )
         if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
+            raise ValueError(f"BatchSampler: drop_last should be a boolean value, but got drop_last={drop_last}")
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
