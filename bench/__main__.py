@@ -14,7 +14,7 @@ from bench import install, machine, report
 from bench.machine import ROOT
 from bench.peers import PEERS
 from bench.row import Row
-from bench.rows import ROWS
+from bench.rows import ROWS, chosen
 from bench.run import FULL, QUICK, measure, start
 
 Record = dict[str, Any]
@@ -30,7 +30,7 @@ README_ROWS = (
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse and check the command line."""
     p = argparse.ArgumentParser("python -m bench", description=__doc__, epilog="peers: " + ", ".join(PEERS))
-    p.add_argument("--rows", default="", help="comma-separated parts of row names (import too); default: all")
+    p.add_argument("--rows", default="", help="comma-separated parts of row names (import, 'op gelu' too)")
     p.add_argument("--threads", default="1,2", help="comma-separated thread counts (default 1,2)")
     p.add_argument("--peers", default="", help="comma-separated; default: pydl and what can be imported")
     p.add_argument("--quick", action="store_true", help="smoke run: few, short turns and no large rows")
@@ -56,7 +56,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def choose(parts: list[str], quick: bool) -> list[Row]:
     """Return the rows whose names contain one of `parts`; a quick run leaves out products above 1 GFLOP."""
-    return [r for r in ROWS if any(part in r.name for part in parts) and not (quick and r.flops > 1e9)]
+    return [row for row in chosen(parts) if not (quick and row.flops > 1e9)]
 
 
 def keep(records: list[Record], out: Path | None) -> list[Record]:
@@ -110,7 +110,7 @@ def main() -> int:
     if a.markdown:
         print(report.markdown(records))
     else:
-        report.print_table(records, {r.name: r for r in ROWS})
+        report.print_table(records, {r.name: r for r in (ROWS if a.read else a.chosen)})
     if a.readme:
         report.fill_readme([r for r in records if any(part in r["row"] for part in README_ROWS)], ROOT / "README.md")
     if a.plot:

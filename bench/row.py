@@ -30,7 +30,8 @@ class Row:
     data(rng)            named NumPy arrays and numbers, the same in every process
     reference(**data)    the right answer, from arrays promoted to float64; an array or a tuple of arrays
     ways[library]        way(library, **data) -> a callable without arguments, or a Statement; its value is checked.
-                         pydl runs the text under "torch": that is its contract.
+                         pydl runs the text under "torch": that is its contract, and one of its own only where PyTorch
+                         has no such thing.
     tolerance            largest allowed |value − reference| / max|reference|
     calls                how many calls the checked value consists of (training steps: their losses)
     flops, n_bytes       work of one call; give the shares of the measured FMA peak and copy bandwidth
@@ -61,7 +62,8 @@ class Row:
 
     def way(self, library: str) -> Way | None:
         """Return how `library` does this row, or None."""
-        return self.ways.get("torch" if library == "pydl" else library)
+        own = library != "pydl" or "pydl" in self.ways
+        return self.ways.get(library if own else "torch")
 
 
 def normal(rng: np.random.Generator, shape: int | tuple[int, ...], dtype: str = "float32") -> np.ndarray:

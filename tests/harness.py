@@ -120,6 +120,7 @@ class Case:
     `call(T, *args)` is how the operation is spelled, for `T` pydl or torch, where it is not a function of its name.
     `length(*args)` is the length of the reduction and `factor` the stated constant in the tolerance
     eps · √length · factor. `order` says how many times the operation can be differentiated.
+    `in_torch` is False where PyTorch has no such operation: then nothing is compared with it.
     `fixed_order` is False where the strides of the operands choose the algorithm, and so the order of the additions:
     matrix × vector sums along rows or along columns, whichever lies together in memory. Then another layout gives the
     same within the tolerance, not the same bits.
@@ -136,6 +137,7 @@ class Case:
     length: Callable[..., int] = _one
     factor: float = 2.0
     order: int = 2
+    in_torch: bool = True
     fixed_order: bool = True
 
 

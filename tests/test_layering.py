@@ -1,90 +1,43 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Imports run one way: csrc ← _core ← ops ← tensor, autograd ← nn, optim ← models, utils, inspect, io ← the CLI."""
+"""Imports run one way, down the floors of docs/imports.py, whose reader and picture serve here too."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
+import struct
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PYDL = ROOT / "pydl"
+from docs import imports as house
+from docs.imports import PICTURE, PYDL, ROOT, Room, edges, edges_in, imported_room, imports, modules, room_of
 
-# What stands on a floor may import from its own floor and from those below.
-FLOORS: tuple[tuple[str, ...], ...] = (
-    ("_core",),
-    ("ops",),
-    ("tensor", "autograd", "random", "_printing"),
-    ("nn", "optim"),
-    ("models", "text", "utils", "io", "inspect", "distributed", "distributions"),
-    ("cli", "__main__", "__init__"),
-)
 FORBIDDEN = {"torch", "scipy", "sklearn", "pandas", "tests", "bench", "jax", "tensorflow"}
 # Read by the command line and by pictures only, and inside functions only.
 EXTRAS = {"matplotlib", "tqdm", "sklearn"}
 
 
-def floor(room: str) -> int:
-    found = [i for i, rooms in enumerate(FLOORS) if room in rooms]
-    return found[0] if found else 2
-
-
-def python_imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Each imported module's full name, and whether the import is at the top of the file."""
-    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
-    tree = ast.parse(path.read_text())
-    top = {id(node) for node in tree.body}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in top) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
-            module = ".".join(filter(None, (base, node.module)))
-            yield module, id(node) in top
-            yield from ((f"{module}.{alias.name}", id(node) in top) for alias in node.names)
-
-
-def cython_imports(path: Path) -> Iterator[tuple[str, bool]]:
-    for line in path.read_text().splitlines():
-        match = re.match(r"\s*(?:from\s+([\w.]+)\s+)?c?import\s+([\w.]+)", line)
-        if match:
-            module, name = match.groups()
-            yield (f"{module}.{name}" if module else name), not line[0].isspace()
-
-
-def modules() -> list[Path]:
-    return sorted([*PYDL.rglob("*.py"), *PYDL.rglob("*.pyx"), *PYDL.rglob("*.pxd")])
-
-
-def imports(path: Path) -> list[tuple[str, bool]]:
-    return list(python_imports(path) if path.suffix == ".py" else cython_imports(path))
-
-
-def room_of(path: Path) -> str:
-    return path.relative_to(PYDL).with_suffix("").parts[0]
+def wrong_imports(path: Path, here: Room) -> list[str]:
+    """What a file of a room imports from its own floor or one above."""
+    rooms = [(name, imported_room(name)) for name, _ in imports(path)]
+    return [name for name, room in rooms if room is not None and room is not here and room.floor >= here.floor]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_down(path: Path) -> None:
-    here = floor(room_of(path))
-    for name, _ in imports(path):
-        parts = name.split(".")
-        if (
-            parts[0] == "pydl"
-            and len(parts) > 1
-            and (PYDL / parts[1]).with_suffix(".py").exists() | (PYDL / parts[1]).is_dir()
-        ):
-            assert floor(parts[1]) <= here, f"{path.name} imports {name}, which stands above it"
+    assert not wrong_imports(path, room_of(path)), f"{path.name} imports what does not stand below it"
+
+
+def test_every_part_of_pydl_has_its_room() -> None:
+    parts = {p.relative_to(PYDL).with_suffix("").parts[0] for p in modules()}
+    assert parts == set(house.BY_PART)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_numpy_is_the_only_package_needed(path: Path) -> None:
     for name, top in imports(path):
         root = name.split(".")[0]
-        if room_of(path) in ("cli", "inspect") and root in EXTRAS:
+        if room_of(path).name in ("cli", "inspect") and root in EXTRAS:
             assert not top, f"{path.name} needs {root} at import"
         else:
             assert root not in FORBIDDEN | EXTRAS, f"{path.name} imports {root}"
@@ -108,14 +61,33 @@ def test_kernels_do_not_allocate() -> None:
         assert not found, f"{path.name} calls {found[0]}"
 
 
-def test_the_rule_catches_a_wrong_import(tmp_path: Path) -> None:
-    wrong = PYDL / "_core" / "imagined.py"
-    tree = "from pydl.nn import Linear\nimport torch\n"
-    names = [
-        n.name if isinstance(node, ast.Import) else node.module for node in ast.parse(tree).body for n in node.names[:1]
-    ]
-    assert floor(names[0].split(".")[1]) > floor(room_of(wrong))
-    assert names[1] in FORBIDDEN
+@pytest.mark.parametrize("text, suffix, wrong", [
+    ("from pydl.nn import Linear\nimport pydl.ops.reducing\n", ".py", ["pydl.nn.Linear", "pydl.ops.reducing"]),
+    ("from ..nn.modules import (\n    linear,\n)\n", ".py", ["pydl.nn.modules.linear"]),
+    ("if TYPE_CHECKING:\n    from pydl import nn\nfrom pydl._core import tape\n", ".py", []),
+    ("from pydl._core.tape cimport (\n    Node,\n)\nfrom pydl.ops cimport (\n    a,\n    b,\n)\n", ".pyx",
+     ["pydl.ops.a", "pydl.ops.b"]),
+    ("cimport numpy\n    from pydl import tensor    # late\n", ".pxd", ["pydl.tensor"]),
+])  # fmt: skip
+def test_the_rule_catches_wrong_imports(
+    text: str, suffix: str, wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "pydl" / "_core" / f"imagined{suffix}"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    monkeypatch.setattr(house, "ROOT", tmp_path)
+    assert wrong_imports(path, house.BY_PART["_core"]) == wrong
+
+
+def test_the_picture_shows_the_tree() -> None:
+    assert edges_in(PICTURE) == set(edges()), "python docs/imports.py draws it anew"
+
+
+def test_the_picture_can_be_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "imports.png"
+    house.draw(path)
+    width, height = struct.unpack(">II", path.read_bytes()[16:24])
+    assert edges_in(path) == set(edges()) and min(width, height) > 500
 
 
 def test_every_file_has_its_licence_line_and_a_bounded_size() -> None:

@@ -13,6 +13,7 @@ import pytest
 import pydl
 import pydl.nn.functional as F
 from pydl import nn
+from tests import stubs
 
 
 def array(*shape, seed=0, dtype=np.float32):
@@ -59,7 +60,7 @@ def test_bilinear():
     want = np.einsum("...i,kij,...j->...k", a, values(layer.weight), b) + values(layer.bias)
     np.testing.assert_allclose(values(layer(pydl.tensor(a), pydl.tensor(b))), want, rtol=1e-12, atol=1e-14)
     assert np.abs(values(layer.weight)).max() <= 1 / math.sqrt(3)
-    with pytest.raises(ValueError, match="bilinear: x1"):
+    with pytest.raises(ValueError, match="bilinear: input1"):
         layer(pydl.ones(2, 4), pydl.ones(2, 4))
     with pytest.raises(ValueError, match="must be > 0"):
         nn.Bilinear(0, 1, 1)
@@ -304,6 +305,7 @@ def test_functional_stub_says_what_the_functions_take():
         defaults = [p.default for p in parameters if p.default is not p.empty]
         stated = args.defaults + [value for value in args.kw_defaults if value is not None]
         assert defaults == [eval(ast.unparse(value)) for value in stated], name
+    assert Path(F.__file__).with_suffix(".pyi").read_text() == stubs.text(), "python -m tests.stubs writes it anew"
 
 
 def test_functional_gives_the_operations_themselves():

@@ -72,8 +72,25 @@ _OF_NETWORKS = (
     "layer_norms", "lookups", "losses_binary", "losses_classes", "losses_ctc", "losses_regression", "norms", "padding",
     "pooling", "pooling_average", "pooling_inverse", "recurrent", "recurrent_cells", "resampling",
 )  # fmt: skip
+# What tensors have and nn.functional offers too.
+_OFFERED_TWICE = ("linear", "log_softmax", "one_hot", "relu", "relu_", "sigmoid", "softmax", "tanh")
+# Declared for gradients, layers or tensors: not in nn.functional.
+_INNER = {
+    "avg_pool", "avg_pool_backward", "bag_sum", "col2im", "constant_pad_nd", "conv_bwd_bias", "conv_bwd_data",
+    "conv_bwd_weight", "convolution", "cross_entropy_rows", "embedding_backward", "erf", "erf_", "erfc", "erfc_",
+    "expm1", "expm1_", "gru_cell", "gru_sequence", "im2col", "log1p", "log1p_", "lstm_cell", "lstm_sequence",
+    "masked_softmax", "max_pool", "max_pool_backward", "max_pool_take", "max_unpool", "max_unpool_add",
+    "max_unpool_backward", "resample", "rnn_relu_cell", "rnn_sequence", "rnn_tanh_cell", "window_sum",
+}  # fmt: skip
 
 set_advanced_indexing(getitem, setitem)
+
+
+def of_networks() -> dict[str, Any]:
+    """The operations of nn.functional by name; loads the families of networks."""
+    families = [import_module(f"pydl.ops.{family}") for family in ("activations", *_OF_NETWORKS)]
+    found = {name: getattr(family, name) for family in families for name in family.__all__ if name not in _INNER}
+    return found | {name: globals()[name] for name in _OFFERED_TWICE}
 
 
 def __getattr__(name: str) -> Any:

@@ -139,7 +139,7 @@ class window_sum:
 
 
 @composite
-def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """y_c = x_c / (k + α/size Σ x_d²)^β, the sum over the `size` channels around c, size // 2 of them before it.
 
     Shapes: x (N, C, ...) of three dimensions at least, y as x. Gradient: by composition.
@@ -165,7 +165,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
 
 
 @composite
-def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Any:
+def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Any = None) -> Tensor:
     """y = x / max(‖x‖_p, eps), the norm over `dim`, an int or several.
 
     Shapes: any, y as x. Gradient: by composition. Errors: RuntimeError for integers; IndexError.
