@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`python -m tests`: what a developer runs before every commit; needs `pip install -e ".[dev,test]"`.
 
-Builds into the source tree, runs the linters and mypy, then the fast tests. `--all` runs every test, and the kernels'
-and operations' tests on each instruction set of this machine with one thread and two. `--lint` only lints.
+Builds into the source tree, writes the stub of nn.functional, runs the linters and mypy, then the fast tests. `--all`
+runs every test, and the kernels' and operations' tests on each instruction set of this machine with one thread and two.
+`--lint` only lints.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def lint(stubs: bool) -> bool:
     """Run ruff, cython-lint and mypy; stubtest too where the modules are built and `stubs` is set."""
     cython = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "pydl").rglob("*.p[yx][xd]"))]
     results = [
-        python("ruff", "ruff", "check", "pydl", "tests", "bench", ".ci"),
+        python("ruff", "ruff", "check", "pydl", "tests", "bench", "docs", ".ci"),
         run("cython-lint", "cython-lint", *cython),
         python("mypy", "mypy"),
     ]
@@ -84,7 +85,7 @@ def main() -> int:
     a = parser.parse_args()
     if a.lint:
         return int(not lint(stubs=True))
-    if not build():
+    if not (build() and python("stub", "tests.stubs")):
         return 1
     good = [lint(stubs=a.all), python("pytest", "pytest", "-q", *(("--slow",) if a.all else ()))]
     if a.all:
