@@ -31,6 +31,7 @@ def elementwise(
     integers: bool | None = False,
     text: bool = True,
     errors: Callable[[Draw], Iterator[Error]] | None = None,
+    in_torch: bool = True,
 ) -> Case:
     """One tensor and numbers, on which the kinks may depend.
 
@@ -57,7 +58,10 @@ def elementwise(
         if errors is not None:
             yield from errors(g)
 
-    return Case(function, samples, wrong, lambda g: S(wide(g, at(chosen[0]), BIG), **chosen[0]), factor=factor)
+    def large(g: Draw) -> Sample:
+        return S(wide(g, at(chosen[0]), BIG), **chosen[0])
+
+    return Case(function, samples, wrong, large, factor=factor, in_torch=in_torch)
 
 
 def _hardtanh_errors(g: Draw) -> Iterator[Error]:
