@@ -72,24 +72,26 @@ from pydl.nn.modules.padding import (
 from pydl.nn.modules.parameter_container import ParameterDict, ParameterList
 from pydl.nn.modules.pixelshuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from pydl.nn.modules.pooling import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d,
     AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
-    AvgPool1d,
-    AvgPool2d,
-    AvgPool3d,
-    LPPool1d,
-    LPPool2d,
-    LPPool3d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
     MaxUnpool1d,
     MaxUnpool2d,
     MaxUnpool3d,
+)
+from pydl.nn.modules.pooling_average import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
 )
 from pydl.nn.modules.recurrent import GRU, LSTM, RNN, RNNBase
 from pydl.nn.modules.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
