@@ -10,8 +10,7 @@
 """
 
 import math as _math
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
+import typing as _typing
 
 __version__ = "0.1.0"
 
@@ -32,7 +31,7 @@ from pydl.tensor import Tensor, is_tensor
 from pydl.creation import *  # noqa: F403
 from pydl.sequences import *  # noqa: F403
 from pydl.random import *  # noqa: F403
-from pydl import autograd
+from pydl import autograd, creation, random, sequences
 from pydl.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from pydl._absent import backends, compile, cuda
 from pydl._printing import set_printoptions
@@ -42,6 +41,18 @@ nan = _math.nan
 e = _math.e
 pi = _math.pi
 
+__all__ = [
+    "ShapeError", "Size", "Tensor", "autograd", "backends", "bool", "can_cast", "channels_last", "channels_last_3d",
+    "compile", "contiguous_format", "cuda", "device", "double", "dtype", "e", "enable_grad", "finfo", "float",
+    "float32", "float64", "get_default_dtype", "get_num_threads", "iinfo", "inf", "inference_mode", "int", "int16",
+    "int32", "int64", "int8", "is_grad_enabled", "is_tensor", "layout", "long", "memory_format", "nan", "no_grad",
+    "ops", "pi", "preserve_format", "promote_types", "random", "result_type", "set_default_dtype", "set_grad_enabled",
+    "set_num_threads", "set_printoptions", "short", "strided", "uint8",
+]  # fmt: skip
+__all__ += ops.__all__
+__all__ += creation.__all__
+__all__ += sequences.__all__
+__all__ += random.__all__
 
 # Loaded when they are first used, so that `import pydl` stays within milliseconds of `import numpy`.
 _LATER = {
@@ -66,24 +77,12 @@ _LATER = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> _Any:
-    if name in _LATER:
-        from importlib import import_module
-
-        module = import_module(_LATER[name])
-        found = module if _LATER[name] == f"pydl.{name}" else getattr(module, name)
-        globals()[name] = found
-        return found
-    from pydl._absent import nearest
-
-    raise AttributeError(nearest(name, [*globals(), *_LATER]))
-
-
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LATER])
 
 
-if _TYPE_CHECKING:
+if _typing.TYPE_CHECKING:  # no __getattr__ here, so that type checkers find names that do not exist
+    from pydl import inspect as inspect
     from pydl import io as io
     from pydl import models as models
     from pydl import nn as nn
@@ -94,27 +93,44 @@ if _TYPE_CHECKING:
     from pydl._config import show_config as show_config
     from pydl.io import load as load
     from pydl.io import save as save
-    from pydl.ops.activations_gated import prelu as prelu
-    from pydl.ops.activations_gated import rrelu as rrelu
-    from pydl.ops.activations_gated import rrelu_ as rrelu_
-    from pydl.ops.convolving import conv1d as conv1d
-    from pydl.ops.convolving import conv2d as conv2d
-    from pydl.ops.convolving import conv3d as conv3d
+    from pydl.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+    from pydl.nn.functional import alpha_dropout as alpha_dropout
+    from pydl.nn.functional import avg_pool1d as avg_pool1d
+    from pydl.nn.functional import channel_shuffle as channel_shuffle
+    from pydl.nn.functional import conv1d as conv1d
+    from pydl.nn.functional import conv2d as conv2d
+    from pydl.nn.functional import conv3d as conv3d
+    from pydl.nn.functional import conv_transpose1d as conv_transpose1d
+    from pydl.nn.functional import conv_transpose2d as conv_transpose2d
+    from pydl.nn.functional import conv_transpose3d as conv_transpose3d
+    from pydl.nn.functional import dropout as dropout
+    from pydl.nn.functional import feature_alpha_dropout as feature_alpha_dropout
+    from pydl.nn.functional import max_pool1d as max_pool1d
+    from pydl.nn.functional import max_pool1d_with_indices as max_pool1d_with_indices
+    from pydl.nn.functional import max_pool2d as max_pool2d
+    from pydl.nn.functional import max_pool3d as max_pool3d
+    from pydl.nn.functional import pixel_shuffle as pixel_shuffle
+    from pydl.nn.functional import pixel_unshuffle as pixel_unshuffle
+    from pydl.nn.functional import prelu as prelu
+    from pydl.nn.functional import rms_norm as rms_norm
+    from pydl.nn.functional import rrelu as rrelu
+    from pydl.nn.functional import rrelu_ as rrelu_
     from pydl.ops.convolving import convolution as convolution
-    from pydl.ops.convolving_transposed import conv_transpose1d as conv_transpose1d
-    from pydl.ops.convolving_transposed import conv_transpose2d as conv_transpose2d
-    from pydl.ops.convolving_transposed import conv_transpose3d as conv_transpose3d
-    from pydl.ops.dropping import alpha_dropout as alpha_dropout
-    from pydl.ops.dropping import dropout as dropout
-    from pydl.ops.dropping import feature_alpha_dropout as feature_alpha_dropout
-    from pydl.ops.layer_norms import rms_norm as rms_norm
     from pydl.ops.padding import constant_pad_nd as constant_pad_nd
-    from pydl.ops.pooling import max_pool1d as max_pool1d
-    from pydl.ops.pooling import max_pool1d_with_indices as max_pool1d_with_indices
-    from pydl.ops.pooling import max_pool2d as max_pool2d
-    from pydl.ops.pooling import max_pool3d as max_pool3d
-    from pydl.ops.pooling_average import adaptive_avg_pool1d as adaptive_avg_pool1d
-    from pydl.ops.pooling_average import avg_pool1d as avg_pool1d
-    from pydl.ops.resampling import channel_shuffle as channel_shuffle
-    from pydl.ops.resampling import pixel_shuffle as pixel_shuffle
-    from pydl.ops.resampling import pixel_unshuffle as pixel_unshuffle
+    from pydl.ops.recurrent_cells import gru_cell as gru_cell
+    from pydl.ops.recurrent_cells import lstm_cell as lstm_cell
+    from pydl.ops.recurrent_cells import rnn_relu_cell as rnn_relu_cell
+    from pydl.ops.recurrent_cells import rnn_tanh_cell as rnn_tanh_cell
+else:
+
+    def __getattr__(name: str) -> _typing.Any:
+        if name in _LATER:
+            from importlib import import_module
+
+            module = import_module(_LATER[name])
+            found = module if _LATER[name] == f"pydl.{name}" else getattr(module, name)
+            globals()[name] = found
+            return found
+        from pydl._absent import nearest
+
+        raise AttributeError(nearest(name, [*globals(), *_LATER]))

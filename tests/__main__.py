@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`python -m tests`: what a developer runs before every commit; needs `pip install -e ".[dev,test]"`.
 
-Builds into the source tree, writes the stub of nn.functional, runs the linters and mypy, then the fast tests. `--all`
+Builds into the source tree, writes the stubs of the operations, runs the linters and mypy, then the fast tests. `--all`
 runs every test, and the kernels' and operations' tests on each instruction set of this machine with one thread and two.
 `--lint` only lints.
 """
@@ -85,7 +85,7 @@ def main() -> int:
     a = parser.parse_args()
     if a.lint:
         return int(not lint(stubs=True))
-    if not (build() and python("stub", "tests.stubs")):
+    if not (build() and python("stubs", "tests.stubs")):
         return 1
     good = [lint(stubs=a.all), python("pytest", "pytest", "-q", *(("--slow",) if a.all else ()))]
     if a.all:

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Layers, losses and containers: values, laws, list and dict behavior; the stub of nn.functional."""
+"""Layers, losses and containers: values, laws, list and dict behavior."""
 
-import ast
-import inspect
 import math
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ import pytest
 import pydl
 import pydl.nn.functional as F
 from pydl import nn
-from tests import stubs
 
 
 def array(*shape, seed=0, dtype=np.float32):
@@ -291,21 +287,6 @@ def test_parameter_dict():
 
 
 # ---- nn.functional -------------------------------------------------------------------------------------------------
-
-
-def test_functional_stub_says_what_the_functions_take():
-    stub = ast.parse(Path(F.__file__).with_suffix(".pyi").read_text())
-    stubbed = {node.name: node.args for node in stub.body if isinstance(node, ast.FunctionDef)}
-    assert sorted(stubbed) == sorted(F.__all__)
-    for name, args in stubbed.items():
-        assert not args.posonlyargs
-        parameters = list(inspect.signature(getattr(F, name)).parameters.values())
-        assert [p.name for p in parameters] == [a.arg for a in args.args + args.kwonlyargs], name
-        assert [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] == [a.arg for a in args.kwonlyargs], name
-        defaults = [p.default for p in parameters if p.default is not p.empty]
-        stated = args.defaults + [value for value in args.kw_defaults if value is not None]
-        assert defaults == [eval(ast.unparse(value)) for value in stated], name
-    assert Path(F.__file__).with_suffix(".pyi").read_text() == stubs.text(), "python -m tests.stubs writes it anew"
 
 
 def test_functional_gives_the_operations_themselves():

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydl.tensor import Tensor
 
+__all__ = ["Buffer", "Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that a `Module` trains: assigned as an attribute, it appears in `module.parameters()`.

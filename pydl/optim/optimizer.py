@@ -16,6 +16,8 @@ from pydl.creation import as_tensor
 from pydl.nn.modules._hooks import add_hook
 from pydl.tensor import Tensor
 
+__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]
+
 
 class _Required:
     """The default of an option that every group must be given."""

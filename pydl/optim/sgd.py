@@ -10,6 +10,8 @@ from pydl._core import optimizers
 from pydl.optim._compiled import Compiled, check_switches
 from pydl.tensor import Tensor
 
+__all__ = ["SGD"]
+
 
 class SGD(Compiled):
     """Gradient descent with momentum: g ← g + λ θ; v ← μ v + (1 − τ) g; θ ← θ − γ v.

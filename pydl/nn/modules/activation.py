@@ -14,6 +14,11 @@ from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.tensor import Tensor
 
+__all__ = [
+    "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "PReLU", "RReLU", "ReLU", "ReLU6",
+    "Softshrink", "Threshold",
+]  # fmt: skip
+
 _ops: Any = ops
 _relu, _relu_ = _ops.relu, _ops.relu_  # found at once: a call is short work
 

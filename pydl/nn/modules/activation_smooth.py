@@ -7,6 +7,11 @@ from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = [
+    "CELU", "ELU", "GELU", "GLU", "LogSigmoid", "Mish", "SELU", "SiLU", "Sigmoid", "Softplus", "Softsign", "Tanh",
+    "Tanhshrink",
+]  # fmt: skip
+
 
 class Tanh(Module):
     """y = tanh x.

@@ -7,6 +7,8 @@ from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = ["LogSoftmax", "Softmax", "Softmax2d", "Softmin"]
+
 
 class Softmax(Module):
     """y_i = e^(x_i) / Σ_j e^(x_j) along `dim`.

@@ -12,6 +12,8 @@ from pydl.nn.modules.module import Module
 from pydl.ops.attention import masked_softmax
 from pydl.tensor import Tensor
 
+__all__ = ["AdditiveAttention", "DotProductAttention"]
+
 SCORES = ("dot", "scaled", "general")
 
 

@@ -14,6 +14,8 @@ from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.tensor import Tensor
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "check_dims"]
+
 
 class _NormBase(Module):
     """Weight and bias per channel, and running statistics: mean, variance, and the number of batches they come from."""

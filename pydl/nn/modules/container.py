@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from pydl.nn.modules._convert import typename
 from pydl.nn.modules.module import Module, frame, indent
 
+__all__ = ["ModuleDict", "ModuleList", "Sequential", "pairs"]
+
 Self = TypeVar("Self", bound="_Numbered")
 
 

@@ -15,6 +15,8 @@ from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.tensor import Tensor
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
 _PADDINGS = ("same", "valid")
 _MODES = ("zeros", "reflect", "replicate", "circular")
 

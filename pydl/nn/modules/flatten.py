@@ -8,6 +8,8 @@ from typing import Any
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = ["Flatten", "Unflatten"]
+
 
 class Flatten(Module):
     """Merges the dimensions `start_dim` to `end_dim` (included) into one; by default all but the batch.

@@ -9,6 +9,8 @@ from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = ["Fold", "Unfold"]
+
 
 class Unfold(Module):
     """The windows of an image as columns: element (i, j) of window l in channel c is y[n, (c·R + i)·S + j, l].

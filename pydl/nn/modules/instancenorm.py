@@ -10,6 +10,8 @@ from pydl.nn import functional as F
 from pydl.nn.modules.batchnorm import _NormBase, check_dims
 from pydl.tensor import Tensor
 
+__all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
+
 
 class _InstanceNorm(_NormBase):
     def __init__(

@@ -13,6 +13,8 @@ from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.tensor import Tensor
 
+__all__ = ["Bilinear", "Identity", "Linear", "new_parameter"]
+
 
 def new_parameter(*shape: int, dtype: Any = None, device: Any = None) -> Parameter:
     """A parameter whose values are still to be set by `reset_parameters`."""

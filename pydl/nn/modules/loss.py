@@ -10,6 +10,11 @@ from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = [
+    "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CrossEntropyLoss", "HuberLoss", "L1Loss", "MSELoss", "NLLLoss",
+    "SmoothL1Loss", "legacy_reduction",
+]  # fmt: skip
+
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
     """The reduction that the two old arguments meant, where one of them is given."""

@@ -13,6 +13,8 @@ from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.tensor import Tensor
 
+__all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+
 Shape = int | Iterable[int]
 
 

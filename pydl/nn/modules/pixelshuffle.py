@@ -7,6 +7,8 @@ from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = ["ChannelShuffle", "PixelShuffle", "PixelUnshuffle"]
+
 
 class PixelShuffle(Module):
     """y[…, c, h·r + i, w·r + j] = x[…, (c·r + i)·r + j, h, w]: channels become pixels, r = upscale_factor.

@@ -9,6 +9,11 @@ from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = [
+    "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d",
+    "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "Size", "as_tuple",
+]  # fmt: skip
+
 Size = int | tuple[int, ...]
 
 

@@ -10,6 +10,11 @@ from pydl.nn.modules.module import Module
 from pydl.nn.modules.pooling import Size, as_tuple
 from pydl.tensor import Tensor
 
+__all__ = [
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+    "LPPool1d", "LPPool2d", "LPPool3d",
+]  # fmt: skip
+
 
 class _AvgPool(Module):
     ceil_mode: bool

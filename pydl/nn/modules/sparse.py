@@ -13,6 +13,8 @@ from pydl.nn.modules.module import Module
 from pydl.nn.parameter import Parameter
 from pydl.tensor import Tensor
 
+__all__ = ["Embedding", "EmbeddingBag"]
+
 
 class _Table(Module):
     """num_embeddings vectors of embedding_dim elements, drawn from N(0, 1) unless given; row padding_idx is zero."""

@@ -9,6 +9,8 @@ from pydl.nn import functional as F
 from pydl.nn.modules.module import Module
 from pydl.tensor import Tensor
 
+__all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
+
 
 class Upsample(Module):
     """y = x resampled to `size`, or by `scale_factor`, along each spatial dimension: F.interpolate as a module.

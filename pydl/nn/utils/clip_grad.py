@@ -12,6 +12,8 @@ from pydl import autograd
 from pydl._core import clipping, dtypes, tape
 from pydl.tensor import Tensor
 
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters

@@ -9,6 +9,8 @@ from typing import Any
 from pydl import ops
 from pydl.tensor import Tensor
 
+__all__ = ["parameters_to_vector", "vector_to_parameters"]
+
 _ops: Any = ops  # type checkers take declared operations for classes
 
 

@@ -13,6 +13,8 @@ from pydl import ops
 from pydl._core import dtypes, tape
 from pydl.tensor import Tensor
 
+__all__ = ["default_collate", "default_convert"]
+
 _ops: Any = ops  # type checkers take declared operations for classes
 
 

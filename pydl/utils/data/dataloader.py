@@ -14,6 +14,8 @@ from pydl.utils.data.fetch import EndOfStream, fetcher_of
 from pydl.utils.data.gather import Gatherer, index_arrays
 from pydl.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
+__all__ = ["DataLoader"]
+
 _FROZEN = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
 

@@ -13,6 +13,11 @@ from typing import Any, Generic, TypeVar
 from pydl.random import Generator, randperm
 from pydl.tensor import Tensor
 
+__all__ = [
+    "ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "StackDataset", "Subset", "TensorDataset",
+    "random_split",
+]  # fmt: skip
+
 T = TypeVar("T", covariant=True)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from pydl.utils.data.dataset import IterableDataset
 from pydl.utils.data.gather import Gatherer
 
+__all__ = ["EndOfStream", "fetcher_of"]
+
 Fetch = Callable[[Any], Any]
 
 

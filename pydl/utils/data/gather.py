@@ -14,6 +14,8 @@ from pydl.utils.data.collate import default_collate
 from pydl.utils.data.dataset import Subset, TensorDataset
 from pydl.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 
+__all__ = ["Gatherer", "index_arrays"]
+
 
 class Gatherer:
     """Makes batches of a TensorDataset, or of a Subset of one, equal to collating their samples."""

@@ -17,6 +17,8 @@ from typing import Any
 from pydl.random import randint
 from pydl.utils.data.worker import End, Failure, Job, work
 
+__all__ = ["WorkerPool"]
+
 
 class _Worker:
     """A process and its two pipes."""

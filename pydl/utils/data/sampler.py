@@ -12,6 +12,10 @@ import numpy as np
 from pydl._core import dtypes, tape
 from pydl.random import Generator, rand, randint, randperm
 
+__all__ = [
+    "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",
+]  # fmt: skip
+
 T = TypeVar("T", covariant=True)
 
 

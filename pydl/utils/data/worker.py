@@ -25,6 +25,8 @@ from pydl.utils.data import worker_info
 from pydl.utils.data.fetch import EndOfStream, fetcher_of
 from pydl.utils.data.worker_info import WorkerInfo
 
+__all__ = ["End", "Failure", "Job", "work"]
+
 
 @dataclass
 class Job:

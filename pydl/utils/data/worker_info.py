@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = ["WorkerInfo", "get_worker_info"]
+
 
 class WorkerInfo:
     """What a worker process knows about itself: `id`, `num_workers`, `seed`, and its copy of `dataset`."""
