@@ -17,6 +17,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Sample:
     """Arguments of one call. Arrays stand for tensors: positional floating-point ones get gradients.
 
+    A scalar type of NumPy, as in `dtype=np.float64`, stands for pydl's or torch's dtype of that name.
     Not `smooth` where no difference quotient exists, as at the end of a domain.
     """
 
@@ -60,6 +61,8 @@ def describe(value: Any) -> str:
         return "[" + ";".join(map(describe, value)) + "]"
     if isinstance(value, slice):
         return ":".join("" if v is None else str(v) for v in (value.start, value.stop, value.step))
+    if isinstance(value, type):
+        return value.__name__
     return "..." if value is ... else str(value).replace(" ", "")
 
 
@@ -173,8 +176,9 @@ def rounded(sample: Sample, dtype: Any) -> Sample:
 def expected(case: Case, sample: Sample) -> list[Array]:
     """The reference's results, in extended precision."""
     exact = rounded(sample, np.longdouble)
+    kwargs = {k: v for k, v in exact.kwargs.items() if not isinstance(v, type)}
     with np.errstate(all="ignore"):
-        return [np.asarray(v) for v in leaves(case.reference(*exact.args, **exact.kwargs))]
+        return [np.asarray(v) for v in leaves(case.reference(*exact.args, **kwargs))]
 
 
 def bind(T: Any, name: str, case: Case) -> Callable[..., Any]:
@@ -196,6 +200,8 @@ def tensors(T: Any, sample: Sample, grad: bool = False) -> tuple[Sample, list[An
     inputs: list[Any] = []
 
     def tensor(v: Any, positional: bool) -> Any:
+        if isinstance(v, type):
+            return getattr(T, v.__name__)
         if not isinstance(v, np.ndarray):
             return v
         t = T.from_numpy(v)
@@ -273,6 +279,6 @@ def check_values(name: str, case: Case, sample: Sample) -> None:
         reduction = case.length(*given.args, **given.kwargs) > 1
         for i, (value, wanted) in enumerate(zip(values, exact, strict=True)):
             if any(is_float(a) for a in leaves(given.args)) and wanted.dtype.kind == "f":
-                assert name == "cast" or value.dtype == dtype
+                assert name == "cast" or value.dtype == given.kwargs.get("dtype", dtype)
             bound = tolerance(case, given, value.dtype) if value.dtype.kind == "f" else 0.0
             check_close(value, wanted, bound, reduction, f"{name}({given})[{i}] in {value.dtype}")

@@ -192,12 +192,20 @@ def reduced(loss: Array, reduction: str, total: Any = None) -> Any:
         return np.sum(loss) / np.longdouble(loss.size if total is None else total)
 
 
-def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
-    return reduced((input - target) ** 2, reduction)
+def weighted(loss: Array, weight: Array | None, reduction: str) -> Any:
+    return reduced(loss, reduction) if weight is None else reduced(loss * weight, reduction, np.sum(weight))
 
 
-def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
-    return reduced(np.abs(input - target), reduction)
+def mse_loss(
+    input: Array, target: Array, _: Any = None, __: Any = None, reduction: str = "mean", weight: Array | None = None
+) -> Any:
+    return weighted((input - target) ** 2, weight, reduction)
+
+
+def l1_loss(
+    input: Array, target: Array, _: Any = None, __: Any = None, reduction: str = "mean", weight: Array | None = None
+) -> Any:
+    return weighted(np.abs(input - target), weight, reduction)
 
 
 def binary_cross_entropy(input: Array, target: Array, weight: Array | None = None, reduction: str = "mean") -> Any:

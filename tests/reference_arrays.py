@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,15 +111,39 @@ def median(input: Array, dim: int | None = None, keepdim: bool = False) -> Any:
     return kthvalue(input, (input.shape[dim] + 1) // 2 if input.ndim else 1, dim, keepdim)
 
 
-def unique(input: Array, return_inverse: bool = False, return_counts: bool = False, **kwargs: Any) -> Any:
-    values, inverse, counts = np.unique(input, return_inverse=True, return_counts=True)
-    rest = [inverse.reshape(input.shape)] * return_inverse + [counts] * return_counts
+def _different(input: Array, dim: int | None, return_inverse: bool, return_counts: bool, order: Any) -> Any:
+    """The different slices of `dim` as a list is made of them, one by one; `order` puts their numbers in order."""
+    slices = list(np.moveaxis(input, dim or 0, 0)) if dim is not None else [np.asarray(v) for v in input.ravel()]
+    groups = order([tuple(s.ravel()) for s in slices])
+    inverse = np.zeros(len(slices), np.int64)
+    for k, group in enumerate(groups):
+        inverse[group] = k
+    kept = [slices[group[0]] for group in groups]
+    if dim is not None:
+        values = np.stack(kept, dim)
+    else:
+        values = np.array(kept, input.dtype)
+        inverse = inverse.reshape(input.shape)
+    counts = np.array([len(group) for group in groups], np.int64)
+    rest = [inverse] * return_inverse + [counts] * return_counts
     return (values, *rest) if rest else values
 
 
-def unique_consecutive(input: Array) -> Array:
-    flat = input.ravel()
-    return np.array([v for k, v in enumerate(flat) if k == 0 or v != flat[k - 1]], input.dtype)
+def unique(input: Array, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+    def order(keys: list[Any]) -> list[list[int]]:
+        return [[i for i, k in enumerate(keys) if k == key] for key in sorted(set(keys))]
+
+    return _different(input, dim, return_inverse, return_counts, order)
+
+
+def unique_consecutive(
+    input: Array, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    def order(keys: list[Any]) -> list[list[int]]:
+        starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
+        return [list(range(a, b)) for a, b in pairwise([*starts, len(keys)])]
+
+    return _different(input, dim, return_inverse, return_counts, order)
 
 
 def tensor_split(input: Array, indices_or_sections: Any, dim: int = 0) -> tuple[Array, ...]:
@@ -133,8 +158,11 @@ def narrow(input: Array, dim: int, start: int, length: int) -> Array:
     return np.take(input, range(start, start + length), dim)
 
 
-def scatter(input: Array, dim: int, index: Array, src: Any, *, reduce: str | None = None) -> Array:
+def scatter(
+    input: Array, dim: int, index: Array, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Array:
     result = np.array(input)
+    src = value if src is None else src
     for place in np.ndindex(index.shape):
         target: Any = list(place)
         if target:

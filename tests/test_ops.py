@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +23,7 @@ from tests.harness import (
     check_close,
     check_values,
     cotangents,
+    describe,
     differentiable,
     each,
     expected,
@@ -53,6 +56,56 @@ def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
 def test_samples_cover_empty_and_single_elements(name: str) -> None:
     sizes = {a.size for sample in SAMPLES[name] for a in leaves(sample.args) if isinstance(a, np.ndarray)}
     assert not sizes or {0, 1} <= sizes or (name == "glu" and {0, 2} <= sizes)  # whose size is even
+
+
+# Arguments that no sample varies: without effect, or tested elsewhere.
+UNVARIED: dict[str, set[str]] = {
+    "": {
+        *("_stacklevel", "sparse_grad", "stable", "sorted", "assume_unique"),  # accepted without effect
+        *("size_average", "reduce"),  # PyTorch's old words for `reduction`: tests/lines_losses.py
+        *("inplace", "memory_format"),  # tests/test_activations.py, tests/test_formats.py
+    },
+    "max": {"other"},  # given by position
+    "min": {"other"},
+    "rrelu": {"training"},  # random: tests/test_activations.py
+}
+
+
+def _signature(name: str) -> inspect.Signature:
+    return inspect.signature(dispatch.registry[name])
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if name in dispatch.registry and not case.call])
+def test_samples_vary_every_argument(name: str) -> None:
+    """Else nothing says what an argument does, and no gradient of it is compared."""
+    parameters = _signature(name).parameters
+    varied: set[str] = set()
+    for sample in SAMPLES[name]:
+        given = _signature(name).bind(*sample.args, **sample.kwargs).arguments
+        varied |= {key for key, value in given.items() if describe(value) != describe(parameters[key].default)}
+    exempt = {key for key in (*UNVARIED[""], *UNVARIED.get(name, ())) if name != "scatter" or key != "reduce"}
+    assert set(parameters) - varied <= exempt
+
+
+def _keywords() -> Iterator[Any]:
+    for name, samples in SAMPLES.items():
+        keys = {key for sample in samples for key, value in sample.kwargs.items() if is_float(value)}
+        for key in sorted(keys) if CASES[name].order and name in dispatch.registry else ():
+            yield pytest.param(name, key, next(s for s in samples if is_float(s.kwargs.get(key))), id=f"{name}-{key}")
+
+
+@pytest.mark.parametrize("name, key, sample", list(_keywords()))
+def test_tensors_given_by_keyword_have_no_gradient(name: str, key: str, sample: Sample) -> None:
+    """Gradients are compared of those given by position: what can have one must be given so."""
+    given, _ = tensors(pydl, rounded(sample, np.float64))
+    x = given.kwargs[key].requires_grad_()
+    try:
+        outputs = differentiable(leaves(bind(pydl, name, CASES[name])(*given.args, **given.kwargs)))
+    except RuntimeError as error:
+        assert re.search("differentiable|derivative|leaf", str(error)), error
+        return
+    v = [pydl.from_numpy(c) for c in cotangents(outputs, np.float64)]
+    assert not outputs or pydl.autograd.grad(outputs, [x], v, allow_unused=True) == (None,)
 
 
 @pytest.mark.parametrize("name, sample", ALL)
@@ -269,8 +322,8 @@ def _torchs(name: str, sample: Sample) -> tuple[list[np.ndarray], list[np.ndarra
         warnings.simplefilter("ignore")  # torch warns where the result is nan by definition
         try:
             return run(torch, name, CASES[name], sample, grad=CASES[name].order > 0)
-        except RuntimeError as error:  # it cannot differentiate a scatter from a larger source
-            assert "invalid gradient" in str(error) and name.startswith("scatter")
+        except RuntimeError as error:  # it cannot differentiate a scatter that adds, or from a larger source
+            assert re.search("invalid gradient|derivative for aten::scatter", str(error)) and name.startswith("scatter")
             return run(torch, name, CASES[name], sample)
 
 

@@ -32,6 +32,11 @@ def _running(g: Draw) -> Iterator[Sample]:
     for shape, dim in (((7,), 0), ((3, 4), 1), ((2, 3, 5), 0), ((1,), 0), ((0, 3), 1), ((3, 130), -1)):
         yield S(g.away(*shape), dim)
     yield S(g.integers(0, 5, 6), 0)
+    yield S(g.near_one(3, 4), 1, dtype=np.float64)
+
+
+def _size(input: Any, dim: int, **kwargs: Any) -> int:
+    return int(input.shape[dim])
 
 
 def _norm(g: Draw) -> Iterator[Sample]:
@@ -42,6 +47,7 @@ def _norm(g: Draw) -> Iterator[Sample]:
     yield S(g.normal(2, 3, 4), 2, (0, 2), True)
     yield S(g.normal(0, 3), 2)
     yield S(g.integers(0, 2, 9).astype(float), 0)
+    yield S(g.normal(3, 4), 2, 1, dtype=np.float64)
 
 
 def _vector_norm(g: Draw) -> Iterator[Sample]:
@@ -88,8 +94,11 @@ def _einsum_errors(g: Draw) -> Iterator[Error]:
 
 
 def _robust(reference_loss: Callable[..., Any], width: str) -> Callable[..., Any]:
-    def loss(input: Any, target: Any, reduction: str = "mean", **more: float) -> Any:
-        return reference.reduced(np.asarray(reference_loss(input, target, **more)), reduction)
+    def loss(
+        input: Any, target: Any, reduction: str = "mean", delta: float | None = None, weight: Any = 1, **more: float
+    ) -> Any:
+        bound = {} if delta is None else {"delta": delta}
+        return reference.reduced(np.asarray(reference_loss(input, target, **bound, **more)) * weight, reduction)
 
     return loss
 
@@ -103,6 +112,8 @@ def _differences(width: str) -> Callable[[Draw], Iterator[Sample]]:
         target = g.normal(4, 5)
         yield S(target + 3 * g.distinct(4, 5) + 0.003, target, **{width: 0.5})
         yield S(g.normal(0, 3), g.normal(0, 3), reduction="sum")
+        for reduction in REDUCTIONS if width == "delta" else ():
+            yield S(target + 3 * g.distinct(4, 5) + 0.003, target, reduction, 0.5, g.positive(4, 5))
 
     return samples
 
@@ -136,9 +147,9 @@ CASES = {
         call=lambda T, x, *d, **k: x.any(*d, **k),
     ),
     "all": Case(_along(np.all), _booleans, bad_dim, order=0, call=lambda T, x, *d, **k: x.all(*d, **k)),
-    "cumsum": Case(lambda x, dim: np.cumsum(x, axis=dim), _running, bad_dim, length=lambda x, dim: x.shape[dim]),
+    "cumsum": Case(lambda x, dim: np.cumsum(x, axis=dim), _running, bad_dim, length=_size),
     "cumprod": Case(
-        lambda x, dim: np.cumprod(x, axis=dim), _running, bad_dim, length=lambda x, dim: x.shape[dim], factor=4
+        lambda x, dim: np.cumprod(x, axis=dim), _running, bad_dim, length=_size, factor=4
     ),
     "norm": Case(reference_arrays.norm, _norm, length=elements, factor=4),
     "vector_norm": Case(

@@ -76,7 +76,7 @@ def compared(function: Callable) -> Case:
     return Case(function, samples, mismatch, large("normal", 2), order=0)
 
 
-def _more_add(g: Draw) -> Iterator[Sample]:
+def _scaled(g: Draw) -> Iterator[Sample]:
     yield from pairs("normal", "normal")(g)
     yield S(g.normal(3, 4), g.normal(4), alpha=0.5)
     yield S(g.normal(3, 4), g.normal(3, 1), alpha=-2)
@@ -139,8 +139,8 @@ def _extremum(g: Draw) -> Iterator[Sample]:
 _clamp_errors = [Error(S(np.ones(3)), (RuntimeError, ValueError), "min")]
 
 CASES = {
-    "add": Case(reference.add, _more_add, mismatch, large("normal", 2)),
-    "sub": Case(reference.sub, pairs("normal", "normal"), mismatch, large("normal", 2)),
+    "add": Case(reference.add, _scaled, mismatch, large("normal", 2)),
+    "sub": Case(reference.sub, _scaled, mismatch, large("normal", 2)),
     "mul": Case(reference.mul, _more_mul, mismatch, large("normal", 2)),
     "div": Case(reference.div, _div, mismatch, large("away", 2)),
     "pow": Case(reference.pow, _pow, mismatch, large("positive", 2), factor=4),

@@ -21,10 +21,12 @@ def elements(input: Any, *args: Any, **kwargs: Any) -> int:
 
 def _regression(first: str) -> Callable[[Draw], Iterator[Sample]]:
     def samples(g: Draw) -> Iterator[Sample]:
-        for shape in ((), (1,), (5,), (3, 4), (2, 3, 35)):
-            for reduction in REDUCTIONS:
+        for reduction in REDUCTIONS:
+            for shape in ((), (1,), (5,), (3, 4), (2, 3, 35)):
                 target = g.normal(*shape)
                 yield S(target + getattr(g, first)(*shape), target, reduction=reduction)
+            target = g.normal(3, 4)
+            yield S(target + getattr(g, first)(3, 4), target, None, None, reduction, g.positive(3, 4))
         yield S(g.normal(0, 3), g.normal(0, 3), reduction="sum")
         yield S(g.normal(0, 3), g.normal(0, 3), reduction="none")
 

@@ -135,6 +135,8 @@ def _kinked(name: str) -> Callable[[Draw], Iterator[Sample]]:
     def samples(g: Draw) -> Iterator[Sample]:
         yield from singles("distinct")(g)
         yield rough(np.array([0.5, -0.5, 1.5, 2.5, -0.0, 3.0]))
+        if name == "round":
+            yield S(g.distinct(3, 5) * 90, decimals=-1)
 
     return samples
 

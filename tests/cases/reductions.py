@@ -45,6 +45,16 @@ def several(domain: str, tuples: bool = True, empty: bool = True) -> Callable[[D
     return samples
 
 
+def _typed(g: Draw) -> Iterator[Sample]:
+    """Computed in another type than that of the tensor."""
+    yield S(g.near_one(3, 4), 1, dtype=np.float64)
+    yield S(g.integers(1, 3, 3, 4), 1, dtype=np.float64)
+
+
+def _several_typed(domain: str, tuples: bool = True) -> Callable[[Draw], Iterator[Sample]]:
+    return lambda g: iter([*several(domain, tuples)(g), *_typed(g)])
+
+
 def reduced_length(input: np.ndarray, dim: Any = None, *args: Any, **kwargs: Any) -> int:
     return math.prod(input.shape[a] for a in reference.axes(dim, input.ndim))
 
@@ -66,6 +76,7 @@ def _sum(g: Draw) -> Iterator[Sample]:
     yield S(g.flags(3, 4), 0)
     yield S(g.normal(4097))
     yield S(g.normal(2, 4097), 1)
+    yield from _typed(g)
 
 
 def spread(g: Draw) -> Iterator[Sample]:
@@ -110,6 +121,11 @@ def _along(g: Draw) -> Iterator[Sample]:
     yield S(g.normal(3, 4) * 40, 1)
 
 
+def _along_typed(g: Draw) -> Iterator[Sample]:
+    yield from _along(g)
+    yield from _typed(g)
+
+
 def _logsumexp(g: Draw) -> Iterator[Sample]:
     yield from _along(g)
     yield S(g.normal(3, 4, 5), (0, 2), keepdim=True)
@@ -133,12 +149,12 @@ CASES = {
     "sum": Case(reference.sum, _sum, bad_dims, _large_whole, length=reduced_length),
     "mean": Case(
         reference.mean,
-        several("normal"),
+        _several_typed("normal"),
         lambda g: [*bad_dims(g), Error(S(g.integers(0, 9, 3)), RuntimeError, "dtype")],
         _large_whole,
         length=reduced_length,
     ),
-    "prod": Case(reference.prod, several("near_one", tuples=False), bad_dim, _large, length=reduced_length),
+    "prod": Case(reference.prod, _several_typed("near_one", tuples=False), bad_dim, _large, length=reduced_length),
     "var": Case(reference.var, spread, bad_dims, _large, length=reduced_length, factor=4),
     "std": Case(reference.std, spread, bad_dims, _large, length=reduced_length, factor=4),
     "max": _extreme(reference.max, 2),
@@ -148,6 +164,6 @@ CASES = {
     "argmax": _extreme(reference.argmax, 0),
     "argmin": _extreme(reference.argmin, 0),
     "logsumexp": Case(reference.logsumexp, _logsumexp, bad_dim, _large, length=reduced_length, factor=4),
-    "softmax": Case(reference.softmax, _along, bad_dim, _large, length=reduced_length, factor=4),
-    "log_softmax": Case(reference.log_softmax, _along, bad_dim, _large, length=reduced_length, factor=8),
+    "softmax": Case(reference.softmax, _along_typed, bad_dim, _large, length=reduced_length, factor=4),
+    "log_softmax": Case(reference.log_softmax, _along_typed, bad_dim, _large, length=reduced_length, factor=8),
 }
