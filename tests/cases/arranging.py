@@ -51,7 +51,8 @@ def _scatter(values: bool) -> Samples:
         if values:
             yield S(g.normal(4, 5), 1, np.array([[1, 0], [4, 2]]), 2.5)
             yield S(g.normal(4, 5), 1, np.array([[1, 0], [4, 2]]), value=2.5)
-            yield S(1.0 * g.integers(-9, 9, 4, 5), 1, np.array([[1, 0], [4, 2]]), 1.0 * g.integers(-9, 9, 2, 3), reduce="add")
+            x, added = 1.0 * g.integers(-9, 9, 4, 5), 1.0 * g.integers(-9, 9, 2, 3)
+            yield S(x, 1, np.array([[1, 0], [4, 2]]), added, reduce="add")
 
     return samples
 

@@ -148,9 +148,7 @@ CASES = {
     ),
     "all": Case(_along(np.all), _booleans, bad_dim, order=0, call=lambda T, x, *d, **k: x.all(*d, **k)),
     "cumsum": Case(lambda x, dim: np.cumsum(x, axis=dim), _running, bad_dim, length=_size),
-    "cumprod": Case(
-        lambda x, dim: np.cumprod(x, axis=dim), _running, bad_dim, length=_size, factor=4
-    ),
+    "cumprod": Case(lambda x, dim: np.cumprod(x, axis=dim), _running, bad_dim, length=_size, factor=4),
     "norm": Case(reference_arrays.norm, _norm, length=elements, factor=4),
     "vector_norm": Case(
         reference_arrays.norm,
