@@ -172,6 +172,10 @@ cdef class Op:
         arguments = self.check(*args, **kwargs)
         return self.run(arguments if isinstance(arguments, tuple) else (arguments,))
 
+    def unchecked(self, *arguments):
+        """The operation on forward's own arguments, past `check`: for gradients, whose arguments follow from checked ones."""
+        return self.run(arguments)
+
     cdef object run(self, tuple args):
         cdef OpNode ctx = OpNode.__new__(OpNode)
         cdef bint recording, old = swap_grad_enabled(False)

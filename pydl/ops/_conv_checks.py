@@ -14,7 +14,7 @@ from pydl.ops._checks import tensor_arg
 __all__ = ["Sizes", "check_geometry", "check_tensors", "groups_arg", "out_sizes", "sizes_arg", "transposed_sizes"]
 
 Sizes = tuple[int, ...]
-LARGEST = 2**31 - 1  # of a stride, padding or dilation: products of two of them and a size stay in 64 bits
+LARGEST = 2**30  # of a stride, padding or dilation, as in pydl/_core/correlation: no product of them overflows
 
 
 def sizes_arg(value: Any, n: int, op: str, name: str) -> Sizes:

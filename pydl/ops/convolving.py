@@ -120,13 +120,13 @@ class convolution:
             if ctx.needs[0]:
                 dx = _plain(dy, w, *ctx.geometry)
             if ctx.needs[1]:
-                dw = conv_bwd_weight(x, dy, w_shape, *ctx.geometry)
+                dw = conv_bwd_weight.unchecked(x, dy, w_shape, *ctx.geometry)
         else:
             if ctx.needs[0]:
-                dx = conv_bwd_data(dy, w, x_shape, *ctx.geometry)
+                dx = conv_bwd_data.unchecked(dy, w, x_shape, *ctx.geometry)
             if ctx.needs[1]:
-                dw = conv_bwd_weight(dy, x, w_shape, *ctx.geometry)
-        return dx, dw, conv_bwd_bias(dy) if ctx.needs[2] else None
+                dw = conv_bwd_weight.unchecked(dy, x, w_shape, *ctx.geometry)
+        return dx, dw, conv_bwd_bias.unchecked(dy) if ctx.needs[2] else None
 
 
 def _add_bias(y: Tensor, b: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def _add_bias(y: Tensor, b: Tensor) -> Tensor:
 
 
 def _plain(x: Tensor, w: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
-    return convolution(x, w, None, stride, padding, dilation, False, (0,) * len(stride), groups)
+    return convolution.unchecked(x, w, None, stride, padding, dilation, groups, False, ())
 
 
 def _check_pass(
@@ -195,7 +195,7 @@ class conv_bwd_data:
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         dy, w = ctx.saved
         d_dy = _plain(g, w, *ctx.geometry) if ctx.needs[0] else None
-        return d_dy, conv_bwd_weight(dy, g, ctx.shape, *ctx.geometry) if ctx.needs[1] else None
+        return d_dy, conv_bwd_weight.unchecked(dy, g, ctx.shape, *ctx.geometry) if ctx.needs[1] else None
 
 
 @op
@@ -236,7 +236,7 @@ class conv_bwd_weight:
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         dy, x = ctx.saved
         d_dy = _plain(x, g, *ctx.geometry) if ctx.needs[0] else None
-        return d_dy, conv_bwd_data(dy, g, ctx.shape, *ctx.geometry) if ctx.needs[1] else None
+        return d_dy, conv_bwd_data.unchecked(dy, g, ctx.shape, *ctx.geometry) if ctx.needs[1] else None
 
 
 @op

@@ -168,7 +168,8 @@ class RNNBase(Module):
         n = len(self._all_weights)
         if hx is None:
             x = input if isinstance(input, Tensor) else input.data
-            return [[x.new_zeros((layout.n_sequences, width))] * n for width in widths]
+            zeros = {width: x.new_zeros((layout.n_sequences, width)) for width in set(widths)}
+            return [[zeros[width]] * n for width in widths]
         given = options.states_arg(hx, len(widths), name)
         for i, (h, width) in enumerate(zip(given, widths, strict=True)):
             options.check_state(h, layout.state_shape(n, width), input, name, f"hx[{i}]" if name == "LSTM" else "hx")
