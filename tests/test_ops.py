@@ -145,6 +145,19 @@ def test_gradients_are_the_references(name: str, sample: Sample) -> None:
     assert abs(analytical - numerical) <= 1e-9 * scale
 
 
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.order])
+def test_gradients_that_are_kept_share_no_memory(name: str) -> None:
+    """Else a change of one grad in place, as clipping makes, would change another, or the gradient that was given."""
+    for sample in [p.values[1] for p in SMOOTH if p.values[0] == name][:4]:
+        given, inputs = tensors(pydl, rounded(sample, np.float32), grad=True)
+        outputs = differentiable(leaves(bind(pydl, name, CASES[name])(*given.args, **given.kwargs)))
+        v = [pydl.from_numpy(c) for c in cotangents(outputs, np.float32)]
+        pydl.autograd.backward(outputs, v)
+        grads = [x.grad for x in inputs if x.grad is not None]
+        for i, grad in enumerate(grads):
+            assert not any(np.shares_memory(grad.numpy(), t.detach().numpy()) for t in (*grads[:i], *v, *inputs))
+
+
 def _finite(name: str, sample: Sample) -> bool:
     return all(np.isfinite(np.asarray(v, float)).all() for v in run(pydl, name, CASES[name], sample)[0])
 
