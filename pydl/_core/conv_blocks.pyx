@@ -11,7 +11,7 @@ from cython.parallel cimport prange
 
 from pydl._core.correlation cimport pydl_conv_weight, up
 from pydl._core.kernels cimport (
-    PYDL_B_add, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for,
+    FLOPS_PER_LANE_NS, PYDL_B_add, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for,
 )
 from pydl._core.storage cimport scratch, scratch_free
 
@@ -31,7 +31,6 @@ cdef enum:
     SPAN_PIXELS = 1024           # at least these for each
     CHUNK = 16384                # elements that one thread takes at a time in passes over memory
 
-cdef double FLOPS_PER_LANE_NS = 10.0
 cdef double BYTES_PER_NS = 10.0
 
 

@@ -19,7 +19,7 @@ cdef enum:
     TERMS_BYTES = 196608         # of a product: they stay in L2
     INPUT_BYTES = 262144         # lines of inputs that a task adds to
 
-cdef double FLOPS_PER_LANE_NS = 8.0
+cdef double TAPS_FLOPS_PER_LANE_NS = 8.0    # less than the matrix product: sums are as short as there are channels
 
 cdef struct Taps:
     ptrdiff_t k, ld, lda             # columns of the product, elements from row to row of it and from line to line of the sums
@@ -86,7 +86,7 @@ cdef int add_taps(Job* p, const Sizes* s) except -1:
     q.ld = up(q.k, nr) + 16
     q.lda = up(max(width, s.pad[2] + s.inp[2]) * s.c + p.t.lanes, 16)
     q.rows = max(<ptrdiff_t>1, min(s.out[1], TERMS_BYTES // (s.out[2] * q.ld * p.size)))
-    work_ns = 2.0 * s.out_pixels * s.k * q.k / (FLOPS_PER_LANE_NS * p.t.lanes) + <double>s.out_pixels * q.k / p.t.lanes
+    work_ns = 2.0 * s.out_pixels * s.k * q.k / (TAPS_FLOPS_PER_LANE_NS * p.t.lanes) + <double>s.out_pixels * q.k / p.t.lanes
     threads = threads_for(work_ns)
     q.lines = min(s.inp[1], max(4 * s.taps[1] * s.dilation[1], INPUT_BYTES // (q.lda * p.size)))
     if s.n < threads:

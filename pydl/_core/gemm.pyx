@@ -20,7 +20,7 @@ from pydl._core.gemm_paths cimport (
     AUTO, DIRECT, DOT, FLAT_BYTES, FLAT_PANELS, LINE, PACK_AB, PACK_B, SUM, SWAPPED, Product, choose, even_block, pack_swapped,
     run, run_rows, run_swapped_cols, swapped_work, up, work_bytes)
 from pydl._core.kernels cimport (
-    PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock)
+    FLOPS_PER_LANE_NS, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock)
 from pydl._core.storage cimport scratch, scratch_free
 
 cdef extern from *:
@@ -41,9 +41,7 @@ cdef enum:
     STRIP_ROWS = 2048
     STRIP_COLS = 240             # columns for each thread from which strips pack less than cells
 
-# FLOPs per nanosecond and vector lane, and bytes per nanosecond, for the choice of threads: about right is enough.
-cdef double FLOPS_PER_LANE_NS = 10.0
-cdef double BYTES_PER_NS = 30.0
+cdef double BYTES_PER_NS = 30.0  # for the choice of threads: about right is enough
 cdef double TASK_NS = 8000.0     # no task smaller than this, unless there are as many threads
 cdef double STRIP_NS = 80000.0   # work from which packing for each thread pays
 

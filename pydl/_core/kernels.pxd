@@ -77,6 +77,10 @@ cdef bint kernels_run() noexcept         # in any thread
 cdef enum:
     RELEASE_GIL_NS = 10000
 
+# What a core does in a nanosecond with each lane of a vector, in matrix products: about right is enough for the choice of threads.
+cdef enum:
+    FLOPS_PER_LANE_NS = 10
+
 # tick()/tock(t) measure the time inside kernels when the clock is on.
 cdef int64_t tick() noexcept nogil
 cdef void tock(int64_t start) noexcept nogil

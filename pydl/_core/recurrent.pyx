@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from pydl._core.gemm cimport gemm
-from pydl._core.kernels cimport PYDL_B_add, enter_kernel, leave_kernel, pydl_kernels, threads_for
+from pydl._core.kernels cimport FLOPS_PER_LANE_NS, PYDL_B_add, enter_kernel, leave_kernel, pydl_kernels, threads_for
 from pydl._core.recurrent_call cimport Call, end_row, first_row, matrix, region_end, run, start, team_of
 from pydl._core.recurrent_single cimport is_single, single_step
 from pydl._core.recurrent_steps cimport (
@@ -28,7 +28,6 @@ cdef enum:
     COLUMN_BLOCK = 64            # columns that one thread sums at a time
 
 cdef double CHUNK_NS = 2.0e7     # of the products over all rows at a time, on one thread, about
-cdef double FLOPS_PER_LANE_NS = 10.0
 cdef double SUM_NS = 0.15
 
 
@@ -41,13 +40,13 @@ cdef inline ptrdiff_t up(ptrdiff_t x, ptrdiff_t unit) noexcept nogil:
 cdef char* sum_of_biases(Call c, TensorBase b_ih, TensorBase b_hh) except? NULL:
     """What the input projection adds: both biases, but for GRU_AFTER not that of the product which r multiplies (s.b_hn)."""
     cdef Steps* s = &c.s
-    cdef ptrdiff_t n = s.n_gates * s.hidden, both = 2 * s.hidden if s.cell == GRU_AFTER else n
+    cdef ptrdiff_t n = s.n_gates * s.hidden, both = s.summed
     cdef char* first = c.data(b_ih)
     cdef char* second = c.data(b_hh)
     cdef char* out
     if second == NULL:
         return first
-    if s.cell == GRU_AFTER:
+    if both < n:
         s.b_hn = second + both * s.size
     if first == NULL and both == n:
         return second
@@ -233,7 +232,7 @@ cdef int add_products(Call c, ptrdiff_t row, ptrdiff_t rows, const char* x, cons
                       char* dw_hh, char* dw_hr) except -1:
     """The rows' gradient of x, and their shares of those of the weights; NULL for what is not needed."""
     cdef Steps* s = &c.s
-    cdef ptrdiff_t columns = s.n_gates * s.hidden, size = s.size, hidden = s.hidden, plain = columns
+    cdef ptrdiff_t columns = s.n_gates * s.hidden, size = s.size, hidden = s.hidden, plain = s.plain
     cdef int f64 = size == 8, more = row > 0
     cdef char* dg = s.dg + row * columns * size
     if dx != NULL:
@@ -241,8 +240,6 @@ cdef int add_products(Call c, ptrdiff_t row, ptrdiff_t rows, const char* x, cons
     if dw_ih != NULL:
         gemm(f64, 1, columns, s.n_in, rows, dg, 0, 1, columns, x + row * s.n_in * size, 0, s.n_in, 1, dw_ih, 0, s.n_in, NULL, 0, more, 0)
     if dw_hh != NULL:
-        if s.n_gates == 3:
-            plain = 2 * hidden
         gemm(f64, 1, plain, s.out, rows, dg, 0, 1, columns, h, 0, s.out, 1, dw_hh, 0, s.out, NULL, 0, more, 0)
         if s.cell == GRU_AFTER:
             gemm(f64, 1, hidden, s.out, rows, s.dm + row * hidden * size, 0, 1, hidden, h, 0, s.out, 1, dw_hh + plain * s.out * size, 0,
@@ -292,15 +289,14 @@ cdef TensorBase bias_gradient(Call c, bint hidden_side):
     cdef TensorBase out = new(1, &columns, c.typenum)
     cdef char* to = cnp.PyArray_BYTES(out.a)
     cdef double ns = SUM_NS * s.n_rows * columns
-    cdef bint apart = hidden_side and s.cell == GRU_AFTER
-    cdef ptrdiff_t plain = 2 * s.hidden if apart else columns
+    cdef ptrdiff_t summed = s.summed if hidden_side else columns
     cdef int threads = 1
     enter_kernel()
     threads = threads_for(ns)
     with nogil:
-        sum_columns(s.t, s.dg, columns, s.n_rows, plain, to, s.size, threads)
-        if apart:
-            sum_columns(s.t, s.dm, s.hidden, s.n_rows, s.hidden, to + plain * s.size, s.size, threads)
+        sum_columns(s.t, s.dg, columns, s.n_rows, summed, to, s.size, threads)
+        if summed < columns:
+            sum_columns(s.t, s.dm, s.hidden, s.n_rows, s.hidden, to + summed * s.size, s.size, threads)
     leave_kernel()
     return out
 
@@ -390,5 +386,5 @@ def backward(str name, str cell, TensorBase dy not None, TensorBase dh_n not Non
     if needs[5]:
         db_ih = bias_gradient(c, False)
     if needs[6]:
-        db_hh = bias_gradient(c, True) if s.cell == GRU_AFTER or db_ih is None else copy_of(db_ih)
+        db_hh = bias_gradient(c, True) if s.summed < s.n_gates * s.hidden or db_ih is None else copy_of(db_ih)
     return dx, dh0, dc0 if needs[2] else None, dw_ih, dw_hh, db_ih, db_hh, dw_hr

@@ -10,7 +10,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport FLOPS_PER_LANE_NS, RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
 from pydl._core.recurrent_steps cimport (
     GRU_AFTER, GRU_BEFORE, LSTM, RNN_RELU, RNN_TANH, Cell, Steps, Walk, pydl_recurrent, step_at, walk,
 )
@@ -30,7 +30,6 @@ cdef double REGION_NS = 2.0e7    # a region's time on one thread, about
 # A thread's share of a step below which it brings too little: where other programs want the processors, each of the many barriers
 # waits until all threads run again. 200 steps of 5 us took 1.3 ms on one thread, on two up to 40 on a busy machine.
 cdef double STEP_NS = 5000.0
-cdef double FLOPS_PER_LANE_NS = 10.0
 cdef double GATE_NS = 6.0        # a unit's functions times lanes
 
 
@@ -87,21 +86,36 @@ cdef int matrix(Call c, str what, TensorBase x, ptrdiff_t rows, ptrdiff_t column
     return 0
 
 
+def step_sizes(str name, tuple sizes not None) -> tuple:
+    """The sizes as ints, which nobody can change; the tuple itself if they are."""
+    cdef list ints
+    for n in sizes:
+        if type(n) is not int:
+            break
+    else:
+        return sizes
+    ints = []
+    for n in sizes:
+        try:
+            ints.append(int(as_int(n)))
+        except TypeError:
+            raise TypeError(f"{name}: sizes must be integers, but sizes[{len(ints)}] is {n!r}") from None
+    return tuple(ints)
+
+
 cdef int read_sizes(Call c, tuple sizes, ptrdiff_t n_rows) except -1:
     """sizes and their sums go to scratch."""
     cdef ptrdiff_t n = len(sizes), t, size, last = 0, total = 0
     cdef ptrdiff_t* out
+    sizes = step_sizes(c.name, sizes)
     if n == 0:
         raise ShapeError(f"{c.name}: sizes is empty; a sequence has at least one step")
     out = <ptrdiff_t*>c.room((2 * n + 1) * sizeof(ptrdiff_t))
     for t in range(n):
-        item = sizes[t]
         try:
-            size = item if type(item) is int else as_int(item)
-        except TypeError:
-            raise TypeError(f"{c.name}: sizes must be integers, but sizes[{t}] is {item!r}") from None
+            size = sizes[t]
         except OverflowError:
-            raise ShapeError(f"{c.name}: sizes[{t}] is {item}, but x has {n_rows} rows") from None
+            raise ShapeError(f"{c.name}: sizes[{t}] is {sizes[t]}, but x has {n_rows} rows") from None
         if size < 0 or (t and (size > last or (size == 0 and last > 0))):    # a batch may be empty, not its later steps
             after = f" after {last}" if t else ""
             raise ShapeError(f"{c.name}: sizes must be positive and must not increase, but sizes[{t}] is {size}{after}")
@@ -139,6 +153,8 @@ cdef Call start(str name, str cell, TensorBase x, tuple sizes, TensorBase h0, Te
     s.n_in, s.hidden = cnp.PyArray_DIMS(x.a)[1], rows // s.n_gates
     if cnp.PyArray_DIMS(w_ih.a)[1] != s.n_in:
         raise ShapeError(f"{name}: x has {s.n_in} features (x {shape(x)}) but w_ih takes {shape(w_ih)[1]} (w_ih {shape(w_ih)})")
+    s.plain = 2 * s.hidden if s.n_gates == 3 else rows
+    s.summed = s.plain if s.cell == GRU_AFTER else rows
     s.out = s.hidden
     if w_hr is not None:
         s.out = cnp.PyArray_DIMS(w_hr.a)[0] if cnp.PyArray_NDIM(w_hr.a) == 2 else 0
@@ -163,17 +179,6 @@ cdef Call start(str name, str cell, TensorBase x, tuple sizes, TensorBase h0, Te
     s.size, s.reverse = cnp.PyArray_ITEMSIZE(x.a), reverse
     c.row_ns = <double>s.hidden * (2.0 * s.n_gates * (s.out + (s.out if w_hr is not None else 0)) / FLOPS_PER_LANE_NS + GATE_NS) / s.t.lanes
     return c
-
-
-def check(str name, str cell, TensorBase x not None, tuple sizes not None, TensorBase h0 not None, TensorBase c0,
-          TensorBase w_ih not None, TensorBase w_hh not None, TensorBase b_ih, TensorBase b_hh, TensorBase w_hr) -> tuple:
-    """The sizes as ints that nobody can change; raises unless the arguments fit together."""
-    cdef Call c = start(name, cell, x, sizes, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, False)
-    cdef ptrdiff_t t
-    for n in sizes:
-        if type(n) is not int:
-            return tuple([c.s.sizes[t] for t in range(c.s.n_steps)])
-    return sizes
 
 
 # --- regions ------------------------------------------------------------------------------------------------------------

@@ -53,14 +53,14 @@ cdef int run_gates(Call c, int phase) except -1:
 cdef int single_step(Call c, const char* w_hh) except -1:
     """s.g holds the input projection."""
     cdef Steps* s = &c.s
-    cdef ptrdiff_t hidden = s.hidden, ldg = s.n_gates * hidden, both = 2 * hidden if s.n_gates == 3 else ldg
-    cdef const char* w_n = w_hh + both * s.out * s.size
-    add_product(s, s.h0, s.out, w_hh, both, s.g, ldg, NULL, True)
+    cdef ptrdiff_t hidden = s.hidden, ldg = s.n_gates * hidden
+    cdef const char* w_n = w_hh + s.plain * s.out * s.size
+    add_product(s, s.h0, s.out, w_hh, s.plain, s.g, ldg, NULL, True)
     if s.cell == GRU_AFTER:
         add_product(s, s.h0, hidden, w_n, hidden, s.m, hidden, s.b_hn, False)
     run_gates(c, 0)
     if s.cell == GRU_BEFORE:
-        add_product(s, s.m, hidden, w_n, hidden, s.g + both * s.size, ldg, NULL, True)
+        add_product(s, s.m, hidden, w_n, hidden, s.g + s.plain * s.size, ldg, NULL, True)
         run_gates(c, 1)
     if s.w_hr != NULL:
         add_product(s, s.m, hidden, s.w_hr, s.out, s.y, s.out, NULL, False)

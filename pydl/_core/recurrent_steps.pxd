@@ -42,6 +42,8 @@ cdef struct Steps:
     bint reverse                 # the last step comes first
     ptrdiff_t size               # bytes of an element
     ptrdiff_t n_steps, n_rows, batch, n_in, hidden, out, n_gates
+    ptrdiff_t plain              # gate columns that W_hh h is added to as it is: all, of GRU the first two gates
+    ptrdiff_t summed             # gate columns that get b_ih + b_hh: all, but where r multiplies b_hn (GRU_AFTER) the first two gates
     const ptrdiff_t* sizes       # rows of step t, not increasing
     const ptrdiff_t* first       # their sum before t
     ptrdiff_t base               # the first row of g

@@ -129,7 +129,7 @@ cdef void through_weights(const Steps* s, ptrdiff_t t, ptrdiff_t row, ptrdiff_t 
                           int flags) noexcept nogil:
     """out = (gradients of the gates in rows of step t) · W_hh, the columns of block b."""
     cdef ptrdiff_t ldg = s.n_gates * s.hidden, nr = s.t.gemm_nr, at
-    cdef ptrdiff_t k = ldg if s.cell == LSTM or s.n_gates == 1 else 2 * s.hidden
+    cdef ptrdiff_t k = s.plain
     cdef const char* panel = s.w + b.index * ldg * nr * s.size
     if rows <= 0:
         return

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydl._core import engine
 from pydl._core import recurrent as kernels
-from pydl._core.recurrent_call import check as check_arguments
+from pydl._core.recurrent_call import step_sizes
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled
 from pydl.ops import _unrolled
@@ -23,16 +23,14 @@ from pydl.ops._declare import op
 __all__ = ["gru_sequence", "lstm_sequence", "rnn_sequence"]
 
 
-def _checked(name: str, cell: str, x: Any, sizes: Sequence[int], states: Any, weights: Any, optional: Any) -> Any:
-    """The sizes as a tuple of ints, once everything fits together."""
-    required = {"x": x, **states, **weights}
+def _checked(name: str, sizes: Sequence[int], required: dict[str, Any], optional: dict[str, Any]) -> tuple[int, ...]:
+    """The sizes as a tuple of ints; the others are Tensors. Whether they fit together, the compiled pass checks."""
     for what, value in required.items():
         tensor_arg(value, name, what)
     for what, value in optional.items():
         if value is not None:
             tensor_arg(value, name, what)
-    given = (states["h0"], states.get("c0"), *weights.values(), *optional.values())
-    return check_arguments(name, cell, x, tuple(sizes), *given, *(None,) * (7 - len(given)))
+    return step_sizes(name, tuple(sizes))
 
 
 def _differentiable(unrolled: Callable[..., Any], inputs: Any, options: Any, needs: Any, grads: Any) -> list[Any]:
@@ -120,8 +118,8 @@ class rnn_sequence:
     ) -> tuple[Any, ...]:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"rnn_sequence: nonlinearity must be 'tanh' or 'relu', not {nonlinearity!r}")
-        weights, biases = {"w_ih": w_ih, "w_hh": w_hh}, {"b_ih": b_ih, "b_hh": b_hh}
-        steps = _checked("rnn_sequence", f"rnn_{nonlinearity}", x, sizes, {"h0": h0}, weights, biases)
+        required = {"x": x, "h0": h0, "w_ih": w_ih, "w_hh": w_hh}
+        steps = _checked("rnn_sequence", sizes, required, {"b_ih": b_ih, "b_hh": b_hh})
         return x, steps, h0, w_ih, w_hh, b_ih, b_hh, nonlinearity, bool(reverse)
 
     def forward(
@@ -180,8 +178,8 @@ class lstm_sequence:
         checkpoint: bool = False,
         return_gates: bool = False,
     ) -> tuple[Any, ...]:
-        states, weights = {"h0": h0, "c0": c0}, {"w_ih": w_ih, "w_hh": w_hh}
-        steps = _checked("lstm_sequence", "lstm", x, sizes, states, weights, {"b_ih": b_ih, "b_hh": b_hh, "w_hr": w_hr})
+        required = {"x": x, "h0": h0, "c0": c0, "w_ih": w_ih, "w_hh": w_hh}
+        steps = _checked("lstm_sequence", sizes, required, {"b_ih": b_ih, "b_hh": b_hh, "w_hr": w_hr})
         inputs = (x, steps, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr)
         return *inputs, bool(reverse), bool(checkpoint), bool(return_gates)
 
@@ -240,8 +238,8 @@ class gru_sequence:
         return_gates: bool = False,
     ) -> tuple[Any, ...]:
         cell = "gru_after" if reset_after else "gru_before"
-        weights, biases = {"w_ih": w_ih, "w_hh": w_hh}, {"b_ih": b_ih, "b_hh": b_hh}
-        steps = _checked("gru_sequence", cell, x, sizes, {"h0": h0}, weights, biases)
+        required = {"x": x, "h0": h0, "w_ih": w_ih, "w_hh": w_hh}
+        steps = _checked("gru_sequence", sizes, required, {"b_ih": b_ih, "b_hh": b_hh})
         return x, steps, h0, w_ih, w_hh, b_ih, b_hh, cell, bool(reverse), bool(checkpoint), bool(return_gates)
 
     def forward(
