@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from pydl._core import activation
+from pydl._core import activation_functions as functions
 from pydl._core import functions as _f
 from pydl.ops._declare import native
 
@@ -23,9 +24,9 @@ _OTHERS = (
 __all__ = [*_WITH_INPLACE_FORM, *[f"{name}_" for name in _WITH_INPLACE_FORM], *_OTHERS]
 
 for _name in (*_WITH_INPLACE_FORM, *_OTHERS):
-    globals()[_name] = native(getattr(activation, _name))
+    globals()[_name] = native(getattr(functions, _name))
 for _name in _WITH_INPLACE_FORM:
-    globals()[f"{_name}_"] = getattr(activation, f"{_name}_")
+    globals()[f"{_name}_"] = getattr(functions, f"{_name}_")
 
 _ROOT_2 = math.sqrt(2)
 _DENSITY = 1 / math.sqrt(2 * math.pi)
@@ -51,12 +52,12 @@ def _silu(x: Any, *_: float) -> Any:
 
 
 def _mish(x: Any, *_: float) -> Any:
-    t = _f.tanh(activation.softplus(x))
+    t = _f.tanh(functions.softplus(x))
     return t + x * (1 - t * t) * _f.sigmoid(x)
 
 
 def _gelu(x: Any, *_: float) -> Any:
-    return activation.erfc(x * (-1 / _ROOT_2)) * 0.5 + x * _f.exp(x * x * -0.5) * _DENSITY
+    return functions.erfc(x * (-1 / _ROOT_2)) * 0.5 + x * _f.exp(x * x * -0.5) * _DENSITY
 
 
 def _gelu_tanh(x: Any, *_: float) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pydl._core import activation as kernels
 from pydl._core import tape
+from pydl._core.activation_functions import leaky_relu
 from pydl._core.errors import ShapeError
 from pydl._core.functions import sigmoid, where
 from pydl._core.tape import TensorBase as Tensor
@@ -156,7 +157,7 @@ def rrelu(
     """
     slope = _random_slope(input, lower, upper, training)
     if slope is None:
-        return kernels.leaky_relu(input, (lower + upper) / 2, inplace)
+        return leaky_relu(input, (lower + upper) / 2, inplace)
     result: Any = input
     return result.mul_(slope) if inplace else result * slope
 
