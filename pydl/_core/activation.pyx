@@ -11,12 +11,14 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.eltwise cimport binary_float, clone
+from pydl._core.formats cimport is_channels_last, new_channels_last, new_like
+from pydl._core.inplace cimport check_inplace, finish_inplace
 from pydl._core.kernels cimport PYDL_B_mul, table
 from pydl._core.loops cimport PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply2, apply3, apply_parameters, same_shape
 from pydl._core.promote cimport cast
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, alias, array_on, attach, check_inplace, edge_of, finish_inplace, grad_enabled, is_channels_last,
-    is_contiguous, is_f64, is_float, make, new, new_channels_last, new_like, requires_grad, twin, unpack,
+    Node, TensorBase, adopt, alias, array_on, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, make, new,
+    requires_grad, twin, unpack,
 )
 
 from pydl._core import dtypes

@@ -7,11 +7,12 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.eltwise cimport BINARY_NAMES, binary_float, unary
+from pydl._core.formats cimport new_like
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport MAX_DIMS, apply_number, broadcast_shape
 from pydl._core.promote cimport as_tensor, number, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_f64, is_float, new_like, requires_grad, slots, unpack,
+    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_f64, is_float, requires_grad, slots, unpack,
 )
 
 from pydl._core import dtypes

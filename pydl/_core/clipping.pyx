@@ -11,14 +11,13 @@ from libc.stdint cimport int64_t
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.formats cimport contiguous_memory
+from pydl._core.formats cimport contiguous_memory, is_channels_last
+from pydl._core.inplace cimport check_inplace
 from pydl._core.kernels cimport (
     PYDL_B_mul, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock,
 )
 from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.tape cimport (
-    TensorBase, check_inplace, is_channels_last, is_contiguous, is_f64, is_float, swap_grad_enabled,
-)
+from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, swap_grad_enabled
 from pydl._core.update cimport pydl_norm_fn, pydl_update
 
 cnp.import_array()

@@ -3,8 +3,8 @@
 
 cimport numpy as cnp
 
-from pydl._core.formats cimport contiguous_memory
-from pydl._core.tape cimport TensorBase, is_float, new_channels_last
+from pydl._core.formats cimport contiguous_memory, new_channels_last
+from pydl._core.tape cimport TensorBase, is_float
 
 from pydl._core.errors import ShapeError
 

@@ -11,12 +11,13 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
+from pydl._core.inplace cimport check_inplace, finish_inplace
 from pydl._core.promote cimport cast
 from pydl._core.shape cimport shape_of
 from pydl._core.sums cimport sum_to
 from pydl._core.tape cimport (
-    Node, OutputPort, TensorBase, adopt, alias, attach, check_inplace, finish_inplace, is_float,
-    raise_released, requires_grad, settle, swap_grad_enabled, twin, unpack,
+    Node, OutputPort, TensorBase, adopt, alias, attach, is_float, raise_released, requires_grad, settle, swap_grad_enabled, twin,
+    unpack,
 )
 
 from pydl._core import dtypes

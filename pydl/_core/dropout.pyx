@@ -13,11 +13,13 @@ cimport cython
 
 cimport numpy as cnp
 
+from pydl._core.formats cimport new_like
+from pydl._core.inplace cimport check_inplace, finish_inplace
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
 from pydl._core.loops cimport PICOSECONDS_PLAIN, apply_parameters
 from pydl._core.tape cimport (
-    Node, TensorBase, attach, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float, new, new_like,
-    raise_released, requires_grad,
+    Node, TensorBase, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, raise_released,
+    requires_grad,
 )
 
 cnp.import_array()

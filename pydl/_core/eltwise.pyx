@@ -9,15 +9,15 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.formats cimport channels_last
+from pydl._core.formats cimport channels_last, new_channels_last, new_like
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport (
     MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, apply_clamp, apply_where, broadcast_shape, same_shape,
 )
 from pydl._core.promote cimport as_tensor, cast, number, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, new_channels_last, new_contiguous,
-    new_like, requires_grad, settle, slots, twin, unpack,
+    Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, new_contiguous,
+    requires_grad, settle, slots, twin, unpack,
 )
 
 from pydl._core import dtypes

@@ -16,9 +16,10 @@ from libc.stdlib cimport free, realloc
 cimport numpy as cnp
 
 from pydl._core cimport kernels
+from pydl._core.formats cimport is_channels_last, new_like
 from pydl._core.promote cimport cast
 from pydl._core.tape cimport (
-    Node, OutputPort, TensorBase, is_channels_last, is_contiguous, is_float, new_like, node_of, slots, swap_grad_enabled,
+    Node, OutputPort, TensorBase, is_contiguous, is_float, node_of, raise_released, slots, swap_grad_enabled,
 )
 
 from pydl._core.errors import ShapeError
@@ -225,10 +226,7 @@ cdef int step(Run run, Node node, bint retain_graph) except -1:
         parent.pending_outputs[(<OutputPort>node).index] = g
         return 0
     if node.released:
-        raise RuntimeError(
-            f"Trying to backward through the graph a second time ({node.name()}): the saved tensors were freed by the first backward. "
-            "Specify retain_graph=True if you need to go through the graph again."
-        )
+        raise_released(node)
     if node.pending_outputs is not None:
         grads = node.pending_outputs
         node.pending_outputs = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Changes of an image tensor's memory order.
+"""The order in which the elements of a tensor lie: new tensors in the order of another, and changes of an image tensor's order.
 
 The kernels of image layers work on channels-last memory. Where the user did not ask for it, it is the library's own affair
 (TensorBase.own_format): the first look at strides, and the first view or alias, puts the memory into C order. It happens once
@@ -8,14 +8,13 @@ and while no other tensor that a user holds shares the memory, since what makes 
 
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 import numpy as np
 cimport numpy as cnp
 
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, kernels_run, leave_kernel, table, threads_for, tick, tock
-from pydl._core.tape cimport (
-    TensorBase, is_channels_last, is_contiguous, is_f64, is_float, new_channels_last, new_contiguous, slots,
-)
+from pydl._core.tape cimport TensorBase, adopt, array_on, is_contiguous, is_f64, is_float, make, new, new_contiguous, slots
 
 from pydl._core.errors import ShapeError
 
@@ -30,6 +29,87 @@ cdef enum:
 
 cdef double NS_PER_BYTE = 0.1
 
+
+# --- new tensors --------------------------------------------------------------------------------------------------
+
+cdef TensorBase new_like(TensorBase x):
+    if is_contiguous(x) or not (x.own_format or (cnp.PyArray_NDIM(x.a) == 4 and is_channels_last(x))):
+        return new_contiguous(x)
+    return new_channels_last(cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_TYPE(x.a), x.own_format)
+
+
+cdef TensorBase new_channels_last(int ndim, const cnp.npy_intp* shape, int typenum, bint own):
+    """(N, C, spatial...) on memory in the order N, spatial, C; plain C order where the two are the same."""
+    cdef TensorBase room = new(ndim, shape, typenum), out
+    cdef cnp.npy_intp strides[64]
+    if ndim < 3 or shape[1] == 1 or cnp.PyArray_SIZE(room.a) in (0, shape[0] * shape[1]):
+        return room
+    channels_last_strides(ndim, shape, cnp.PyArray_ITEMSIZE(room.a), strides)
+    out = make(array_on(room, ndim, shape, strides, cnp.PyArray_BYTES(room.a)), room.s)
+    out.own_format = own
+    return out
+
+
+cdef void channels_last_strides(int ndim, const cnp.npy_intp* shape, cnp.npy_intp itemsize, cnp.npy_intp* strides) noexcept:
+    cdef int d
+    strides[1] = itemsize
+    itemsize *= shape[1]
+    for d in range(ndim - 1, 1, -1):
+        strides[d] = itemsize
+        itemsize *= shape[d]
+    strides[0] = itemsize
+
+
+cdef bint is_channels_last(TensorBase x) noexcept:
+    """Whether the memory is dense in the order N, spatial, C (true of C order too where the two are the same)."""
+    cdef int d, ndim = cnp.PyArray_NDIM(x.a)
+    cdef cnp.npy_intp* shape = cnp.PyArray_DIMS(x.a)
+    cdef cnp.npy_intp strides[64]
+    if ndim < 3:
+        return False
+    channels_last_strides(ndim, shape, cnp.PyArray_ITEMSIZE(x.a), strides)
+    for d in range(ndim):
+        if shape[d] != 1 and cnp.PyArray_STRIDES(x.a)[d] != strides[d]:
+            return cnp.PyArray_SIZE(x.a) == 0
+    return True
+
+
+cdef TensorBase zeros_laid_out_like(TensorBase x):
+    """Zeros with the shape and strides of x, gaps included."""
+    cdef ptrdiff_t low, high, itemsize = cnp.PyArray_ITEMSIZE(x.a)
+    cdef cnp.npy_intp n
+    cdef TensorBase room
+    if is_contiguous(x) or cnp.PyArray_SIZE(x.a) == 0:
+        return adopt(np.zeros_like(x.a, order="C"))
+    extent(x, &low, &high)
+    n = (high - low) // itemsize + 1
+    room = new(1, &n, cnp.PyArray_TYPE(x.a))
+    memset(cnp.PyArray_DATA(room.a), 0, cnp.PyArray_NBYTES(room.a))
+    return make(array_on(room, cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_STRIDES(x.a),
+                         cnp.PyArray_BYTES(room.a) - low), room.s)
+
+
+cdef int extent(TensorBase x, ptrdiff_t* low, ptrdiff_t* high) except -1:
+    """Where the lowest and the highest element of x lie, in bytes from its first element."""
+    cdef int d
+    cdef double reach = 0
+    cdef ptrdiff_t step
+    low[0] = high[0] = 0
+    for d in range(cnp.PyArray_NDIM(x.a)):
+        if cnp.PyArray_DIMS(x.a)[d] < 2:
+            continue
+        reach += abs(<double>(cnp.PyArray_DIMS(x.a)[d] - 1) * <double>cnp.PyArray_STRIDES(x.a)[d])
+        if reach > 4e18:
+            raise ValueError(f"strides {(<object>x.a).strides} of {(<object>x.a).shape} leave the address space")
+        step = (cnp.PyArray_DIMS(x.a)[d] - 1) * cnp.PyArray_STRIDES(x.a)[d]
+        if step < 0:
+            low[0] += step
+        else:
+            high[0] += step
+    return 0
+
+
+# --- copies in another order --------------------------------------------------------------------------------------
 
 cdef struct Swap:
     const pydl_layout* k

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Changes in place: x = f(x), x = f(x, other), and copies into x."""
+"""Changes in place: when they are allowed, what becomes of the history, and the operations x = f(x), x = f(x, other) and copies into x."""
 
 cimport cython
 
@@ -10,12 +10,12 @@ from pydl._core.eltwise cimport (
     BINARY_NAMES, UNARY_NAMES, clone, fit, record_binary, record_unary, shape_if_other, unary_other,
 )
 from pydl._core.arithmetic cimport binary
-from pydl._core.formats cimport channels_last
+from pydl._core.formats cimport channels_last, new_like, zeros_laid_out_like
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, broadcast_shape, same_shape
 from pydl._core.promote cimport as_tensor, cast, promoted
 from pydl._core.tape cimport (
-    Node, TensorBase, adopt, alias, check_inplace, edge_of, finish_inplace, grad_enabled, is_contiguous, is_f64, is_float,
+    Node, TensorBase, adopt, alias, edge_of, follow, grad_enabled, is_contiguous, is_f64, is_float, move_retained, node_of,
     requires_grad, slots, twin,
 )
 
@@ -24,6 +24,83 @@ from pydl._core.errors import ShapeError
 
 cnp.import_array()
 
+
+# --- the rules ----------------------------------------------------------------------------------------------------
+
+cdef int check_inplace(TensorBase x, str name) except -1:
+    """Raises if x may not be changed in place: read-only or expanded memory, or a leaf that requires grad."""
+    cdef int i
+    if not cnp.PyArray_ISWRITEABLE(x.a):
+        raise RuntimeError(f"{name}: the tensor {tuple(x.shape)} is read-only (it shares memory with a read-only array)")
+    for i in range(cnp.PyArray_NDIM(x.a)):
+        if cnp.PyArray_STRIDES(x.a)[i] == 0 and cnp.PyArray_DIMS(x.a)[i] > 1 and cnp.PyArray_SIZE(x.a):
+            raise RuntimeError(
+                f"{name}: more than one element of the tensor {tuple(x.shape)} refers to the same memory (expand); clone() it first"
+            )
+    if grad_enabled():
+        node_of(x)
+        if x.requires_grad_ and x.node is None:
+            raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation.")
+        if x.base is not None and x.base.requires_grad_ and x.base.node is None:
+            raise RuntimeError(f"{name}: a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    return 0
+
+
+cdef int finish_inplace(TensorBase x, Node node) except -1:
+    """Makes `node` the history of x; if x is a view, the history of its base changes with it."""
+    cdef SliceNode slices
+    cdef TensorBase base = x.base
+    if base is None or base.s is not x.s:
+        move_retained(x, node)
+        follow(x, node)
+        x.epoch += 1
+        return 0
+    slices = SliceNode.__new__(SliceNode)
+    slices.inner = node
+    slices.base_like = twin(base)
+    slices.view_like = twin(x)
+    slices.offset = cnp.PyArray_BYTES(x.a) - cnp.PyArray_BYTES(base.a)
+    slices.e0 = edge_of(base)
+    slices.e1 = node.e1
+    slices.more = node.more
+    move_retained(base, slices)
+    follow(base, slices)
+    base.epoch += 1
+    node_of(x)
+    return 0
+
+
+@cython.no_gc
+cdef class SliceNode(Node):
+    """A change of a view, seen from its base: the part of the gradient under the view goes through the change, the rest passes."""
+    cdef Node inner
+    cdef TensorBase base_like, view_like    # shapes and strides
+    cdef ptrdiff_t offset                   # of the view in the base, in bytes
+
+    cdef object call(self, TensorBase dy):
+        cdef TensorBase rest = zeros_laid_out_like(self.base_like)
+        cdef TensorBase part
+        cdef tuple grads
+        copy_(rest, dy)
+        part = slots.strided_view(rest, self.view_like, self.offset)
+        result = self.inner.call(copy_(new_like(part), part))
+        grads = result if isinstance(result, tuple) else (result,)
+        if grads[0] is None:
+            fill_(part, 0)
+        else:
+            copy_(part, <TensorBase>grads[0])
+        return (rest,) + grads[1:]
+
+    cdef int release(self) except -1:
+        self.inner.release()
+        self.released = self.inner.released
+        return 0
+
+    def name(self) -> str:
+        return "CopySlices"
+
+
+# --- the operations -----------------------------------------------------------------------------------------------
 
 cdef TensorBase operand_for(TensorBase x, object other, str name, bint to_float):
     """`other` as a tensor of x's type, with shapes and types checked, on memory that the change of x does not reach."""
@@ -162,5 +239,32 @@ cdef class CopyNode(Node):
         return "CopyBackwards"
 
 
+cdef TensorBase fill_(TensorBase x, object value):
+    """Writes one value to every element of x."""
+    cdef Node node
+    check_inplace(x, "fill_")
+    x.a.fill(value)
+    if grad_enabled() and x.requires_grad_:
+        node = FillNode.__new__(FillNode)
+        node.e0 = edge_of(x)
+        finish_inplace(x, node)
+    x.s.version += 1
+    return x
+
+
+@cython.no_gc
+cdef class FillNode(Node):
+    """What was there before gets a gradient of zeros."""
+
+    cdef object call(self, TensorBase dy):
+        return adopt(np.zeros_like(dy.a))
+
+    def name(self) -> str:
+        return "FillBackward0"
+
+
 slots.binary_ = binary_
 slots.copy_ = copy_
+slots.fill_ = fill_
+slots.check_inplace = check_inplace
+slots.finish_inplace = finish_inplace

@@ -10,11 +10,11 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from pydl._core.formats cimport contiguous_memory
+from pydl._core.formats cimport contiguous_memory, new_like
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
 from pydl._core.norm_passes cimport TASK, check_backward, new_statistics, pydl_norm, vector, zeros
 from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.tape cimport TensorBase, is_f64, is_float, new_like
+from pydl._core.tape cimport TensorBase, is_f64, is_float
 
 from pydl._core.errors import ShapeError
 

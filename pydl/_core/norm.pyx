@@ -10,12 +10,12 @@ from libc.string cimport memset
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.formats cimport channels_last, contiguous_memory
+from pydl._core.formats cimport channels_last, contiguous_memory, new_like
 from pydl._core.norm_passes cimport (
     AFFINE, GRAD, GRAD_SUMS, MOMENTS, SCALE, Grid, Job, check_backward, cut, in_order, new_statistics, run, start_job, vector, zeros,
 )
 from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.tape cimport TensorBase, new_like
+from pydl._core.tape cimport TensorBase
 
 from pydl._core.errors import ShapeError
 

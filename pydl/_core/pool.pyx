@@ -11,11 +11,11 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from pydl._core.formats cimport channels_last, contiguous_memory, wants_public
+from pydl._core.formats cimport channels_last, contiguous_memory, is_channels_last, new_channels_last, wants_public
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.pool_windows cimport Geometry, pydl_pool_geometry, pydl_windows
-from pydl._core.tape cimport TensorBase, is_channels_last, is_contiguous, is_f64, is_float, new, new_channels_last
+from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new
 
 from pydl._core.errors import IndexRangeError, ShapeError
 

@@ -11,8 +11,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 import numpy as np
 cimport numpy as cnp
 
+from pydl._core.inplace cimport check_inplace
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for, tick, tock
-from pydl._core.tape cimport TensorBase, check_inplace, is_contiguous, new, new_contiguous, swap_grad_enabled
+from pydl._core.tape cimport TensorBase, is_contiguous, new, new_contiguous, swap_grad_enabled
 
 cnp.import_array()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Views and basic indexing: what changes the shape of a tensor. Views never copy.
 
-All kinds of view share one node, whose backward is another view: more than 400 lines.
+These kinds of view share one node, whose backward is another view; those with strides of their own are in strided.pyx.
 """
 
 cimport cython
@@ -11,11 +11,10 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.eltwise cimport contiguous
-from pydl._core.inplace cimport copy_
+from pydl._core.inplace cimport check_inplace, copy_
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.tape cimport (
-    Node, TensorBase, array_on, attach, check_inplace, edge_of, grad_enabled, requires_grad, is_contiguous, new, settle, slots, view_on,
-    zeros_laid_out_like, check_inside,
+    Node, TensorBase, array_on, attach, edge_of, grad_enabled, is_contiguous, new, requires_grad, settle, slots, view_on,
 )
 
 from pydl._core.errors import ShapeError
@@ -25,10 +24,9 @@ cnp.import_array()
 cdef Py_ssize_t MAX_SIZE = 9223372036854775807
 
 cdef enum ViewKind:
-    VIEW, PERMUTE, EXPAND, INDEX, STRIDED, INDEX_BACKWARD, STRIDED_BACKWARD
+    VIEW, PERMUTE, EXPAND, INDEX, INDEX_BACKWARD
 
-cdef tuple VIEW_NAMES = ("ViewBackward0", "PermuteBackward0", "ExpandBackward0", "SliceBackward0", "AsStridedBackward0",
-                         "SliceBackwardBackward0", "AsStridedBackwardBackward0")
+cdef tuple VIEW_NAMES = ("ViewBackward0", "PermuteBackward0", "ExpandBackward0", "SliceBackward0", "SliceBackwardBackward0")
 cdef object get_advanced = None
 cdef object set_advanced = None
 
@@ -49,7 +47,6 @@ cdef class ViewNode(Node):
     cdef object how
 
     cdef object call(self, TensorBase dy):
-        cdef Geometry geometry
         if self.kind == VIEW:
             return reshape(dy, self.shape)
         if self.kind == PERMUTE:
@@ -58,22 +55,10 @@ cdef class ViewNode(Node):
             return slots.sum_to(dy, self.shape)
         if self.kind == INDEX:
             return index_backward(dy, self.how, self.shape)
-        if self.kind == INDEX_BACKWARD:
-            return index_basic(dy, self.how)
-        if self.kind == STRIDED:
-            return strided_backward(dy, self.how)
-        geometry = <Geometry>self.how
-        return strided_view(copy_(zeros_laid_out_like(geometry.base), dy), geometry.view, geometry.offset)
+        return index_basic(dy, self.how)
 
     def name(self) -> str:
         return VIEW_NAMES[self.kind]
-
-
-@cython.final
-cdef class Geometry:
-    """A view as shape and strides on memory laid out like `base`."""
-    cdef TensorBase base, view
-    cdef ptrdiff_t offset
 
 
 cdef int record(TensorBase out, TensorBase x, ViewKind kind, object how) except -1:
@@ -86,6 +71,13 @@ cdef int record(TensorBase out, TensorBase x, ViewKind kind, object how) except 
         node.e0 = edge_of(x)
         attach(out, node)
     return 0
+
+
+cdef TensorBase recorded_view(TensorBase x, int ndim, const cnp.npy_intp* shape, const cnp.npy_intp* strides, char* data, ViewKind kind,
+                              object how):
+    cdef TensorBase out = view_on(x, array_on(x, ndim, shape, strides, data))
+    record(out, x, kind, how)
+    return out
 
 
 cdef tuple shape_of(TensorBase x):
@@ -164,13 +156,10 @@ cdef bint view_strides(TensorBase x, tuple shape, cnp.npy_intp* dims, cnp.npy_in
 cdef TensorBase try_view(TensorBase x, tuple shape):
     cdef cnp.npy_intp dims[MAX_DIMS]
     cdef cnp.npy_intp strides[MAX_DIMS]
-    cdef TensorBase out
     settle(x)
     if not view_strides(x, shape, dims, strides):
         return None
-    out = view_on(x, array_on(x, len(shape), dims, strides, cnp.PyArray_BYTES(x.a)))
-    record(out, x, VIEW, None)
-    return out
+    return recorded_view(x, len(shape), dims, strides, cnp.PyArray_BYTES(x.a), VIEW, None)
 
 
 cdef TensorBase view(TensorBase x, tuple shape):
@@ -197,7 +186,6 @@ cdef TensorBase squeeze(TensorBase x, tuple dims):
     cdef cnp.npy_intp strides[MAX_DIMS]
     cdef int d, n = 0, ndim = cnp.PyArray_NDIM(x.a)
     cdef set wanted = None if dims is None else {wrap_dim(d, ndim, "squeeze") for d in dims}
-    cdef TensorBase out
     settle(x)
     for d in range(ndim):
         if cnp.PyArray_DIMS(x.a)[d] == 1 and (wanted is None or d in wanted):
@@ -205,16 +193,13 @@ cdef TensorBase squeeze(TensorBase x, tuple dims):
         shape[n] = cnp.PyArray_DIMS(x.a)[d]
         strides[n] = cnp.PyArray_STRIDES(x.a)[d]
         n += 1
-    out = view_on(x, array_on(x, n, shape, strides, cnp.PyArray_BYTES(x.a)))
-    record(out, x, VIEW, None)
-    return out
+    return recorded_view(x, n, shape, strides, cnp.PyArray_BYTES(x.a), VIEW, None)
 
 
 cdef TensorBase unsqueeze(TensorBase x, Py_ssize_t dim):
     cdef cnp.npy_intp shape[MAX_DIMS + 1]
     cdef cnp.npy_intp strides[MAX_DIMS + 1]
     cdef int d, ndim = cnp.PyArray_NDIM(x.a)
-    cdef TensorBase out
     dim = wrap_dim(dim, ndim + 1, "unsqueeze")
     if ndim == MAX_DIMS:
         raise ValueError(f"unsqueeze: at most {MAX_DIMS} dimensions are supported")
@@ -224,9 +209,7 @@ cdef TensorBase unsqueeze(TensorBase x, Py_ssize_t dim):
         strides[d + (d >= dim)] = cnp.PyArray_STRIDES(x.a)[d]
     shape[dim] = 1
     strides[dim] = shape[dim + 1] * strides[dim + 1] if dim < ndim else cnp.PyArray_ITEMSIZE(x.a)
-    out = view_on(x, array_on(x, ndim + 1, shape, strides, cnp.PyArray_BYTES(x.a)))
-    record(out, x, VIEW, None)
-    return out
+    return recorded_view(x, ndim + 1, shape, strides, cnp.PyArray_BYTES(x.a), VIEW, None)
 
 
 cdef TensorBase permute(TensorBase x, tuple dims):
@@ -234,7 +217,6 @@ cdef TensorBase permute(TensorBase x, tuple dims):
     cdef cnp.npy_intp strides[MAX_DIMS]
     cdef int inverse[MAX_DIMS]
     cdef int i, d, ndim = cnp.PyArray_NDIM(x.a)
-    cdef TensorBase out
     if len(dims) != ndim:
         raise RuntimeError(f"permute: takes one entry for each of the {ndim} dimensions of {shape_of(x)}, not {dims}")
     settle(x)
@@ -247,9 +229,7 @@ cdef TensorBase permute(TensorBase x, tuple dims):
         inverse[d] = i
         shape[i] = cnp.PyArray_DIMS(x.a)[d]
         strides[i] = cnp.PyArray_STRIDES(x.a)[d]
-    out = view_on(x, array_on(x, ndim, shape, strides, cnp.PyArray_BYTES(x.a)))
-    record(out, x, PERMUTE, tuple([inverse[i] for i in range(ndim)]))
-    return out
+    return recorded_view(x, ndim, shape, strides, cnp.PyArray_BYTES(x.a), PERMUTE, tuple([inverse[i] for i in range(ndim)]))
 
 
 cdef TensorBase swap(TensorBase x, Py_ssize_t dim0, Py_ssize_t dim1, str name):
@@ -271,7 +251,6 @@ cdef TensorBase expand(TensorBase x, tuple sizes):
     cdef cnp.npy_intp strides[MAX_DIMS]
     cdef int d, ndim = len(sizes), lead = ndim - cnp.PyArray_NDIM(x.a)
     cdef cnp.npy_intp size, old
-    cdef TensorBase out
     if lead < 0 or ndim > MAX_DIMS:
         raise ShapeError(f"expand: {sizes} has {ndim} dimensions, fewer than the tensor {shape_of(x)} (or more than {MAX_DIMS})")
     settle(x)
@@ -284,58 +263,7 @@ cdef TensorBase expand(TensorBase x, tuple sizes):
             raise ShapeError(f"expand: size {sizes[d]} in dimension {d} of {sizes} does not fit the tensor {shape_of(x)}")
         shape[d] = size
         strides[d] = 0 if d < lead or size != old else cnp.PyArray_STRIDES(x.a)[d - lead]
-    out = view_on(x, array_on(x, ndim, shape, strides, cnp.PyArray_BYTES(x.a)))
-    record(out, x, EXPAND, None)
-    return out
-
-
-# --- strided views of changed bases -------------------------------------------------------------------------------
-
-cdef TensorBase zeros(tuple shape, int typenum):
-    cdef cnp.npy_intp dims[MAX_DIMS]
-    cdef int d
-    cdef TensorBase t
-    for d in range(len(shape)):
-        dims[d] = shape[d]
-    t = new(len(shape), dims, typenum)
-    memset(cnp.PyArray_DATA(t.a), 0, cnp.PyArray_NBYTES(t.a))
-    return t
-
-
-cdef TensorBase strided_view(TensorBase base, TensorBase like, ptrdiff_t offset):
-    """The shape and strides of `like` on the memory of base, offset bytes from its start."""
-    cdef TensorBase out
-    cdef Geometry geometry
-    settle(base)
-    check_inside(base, like, offset)
-    out = view_on(base, array_on(base, cnp.PyArray_NDIM(like.a), cnp.PyArray_DIMS(like.a), cnp.PyArray_STRIDES(like.a),
-                                 cnp.PyArray_BYTES(base.a) + offset))
-    if grad_enabled() and requires_grad(base):
-        geometry = Geometry.__new__(Geometry)
-        geometry.base = base.detach()
-        geometry.view = like.detach()
-        geometry.offset = offset
-        record(out, base, STRIDED, geometry)
-    return out
-
-
-cdef TensorBase strided_backward(TensorBase dy, Geometry geometry):
-    """Zeros like the base with dy where the view lies; what an expanded view shows several times is added."""
-    cdef TensorBase out = zeros_laid_out_like(geometry.base)
-    cdef cnp.ndarray view = geometry.view.a, source = dy.a
-    cdef cnp.npy_intp shape[MAX_DIMS]
-    cdef int d, ndim = cnp.PyArray_NDIM(view)
-    cdef list repeated = []
-    for d in range(ndim):
-        shape[d] = cnp.PyArray_DIMS(view)[d]
-        if cnp.PyArray_STRIDES(view)[d] == 0 and shape[d] > 1:
-            repeated.append(d)
-            shape[d] = 1
-    if repeated:
-        source = np.sum(source, axis=tuple(repeated), keepdims=True)
-    np.copyto(array_on(out, ndim, shape, cnp.PyArray_STRIDES(view), cnp.PyArray_BYTES(out.a) + geometry.offset), source)
-    record(out, dy, STRIDED_BACKWARD, geometry)
-    return out
+    return recorded_view(x, ndim, shape, strides, cnp.PyArray_BYTES(x.a), EXPAND, None)
 
 
 # --- basic indexing -----------------------------------------------------------------------------------------------
@@ -362,7 +290,6 @@ cdef TensorBase index_basic(TensorBase x, object index):
     cdef char* data
     cdef int ndim = cnp.PyArray_NDIM(x.a), d = 0, n = 0, n_used = 0, n_ellipsis = 0
     cdef Py_ssize_t start, step, length
-    cdef TensorBase out
     settle(x)
     data = cnp.PyArray_BYTES(x.a)
     for part in parts:
@@ -397,9 +324,7 @@ cdef TensorBase index_basic(TensorBase x, object index):
         else:
             data += position(part, d, cnp.PyArray_DIMS(x.a)[d]) * cnp.PyArray_STRIDES(x.a)[d]
             d += 1
-    out = view_on(x, array_on(x, n, shape, strides, data))
-    record(out, x, INDEX, index)
-    return out
+    return recorded_view(x, n, shape, strides, data, INDEX, index)
 
 
 cdef Py_ssize_t position(object part, int dim, Py_ssize_t size) except -1:
@@ -421,6 +346,17 @@ cdef Py_ssize_t slice_bounds(object part, Py_ssize_t size, Py_ssize_t* start, Py
     start[0] = first
     step[0] = stride if stride < size else max(size, 1)
     return max(0, (last - first + stride - 1) // stride)
+
+
+cdef TensorBase zeros(tuple shape, int typenum):
+    cdef cnp.npy_intp dims[MAX_DIMS]
+    cdef int d
+    cdef TensorBase t
+    for d in range(len(shape)):
+        dims[d] = shape[d]
+    t = new(len(shape), dims, typenum)
+    memset(cnp.PyArray_DATA(t.a), 0, cnp.PyArray_NBYTES(t.a))
+    return t
 
 
 cdef TensorBase index_backward(TensorBase dy, object index, tuple shape):
@@ -462,4 +398,3 @@ cdef TensorBase drop_leading_ones(TensorBase value, int ndim):
 
 slots.getitem = getitem
 slots.setitem = setitem
-slots.strided_view = strided_view

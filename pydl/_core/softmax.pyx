@@ -10,9 +10,10 @@ from libc.stdint cimport int64_t
 import numpy as np
 cimport numpy as cnp
 
+from pydl._core.formats cimport new_like
 from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock
 from pydl._core.loops cimport MAX_DIMS
-from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, new_contiguous, new_like
+from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, new_contiguous
 
 from pydl._core.errors import ShapeError
 

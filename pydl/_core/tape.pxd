@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tensors, the nodes that record what made them, and the rules of in-place changes."""
+"""Tensors and the nodes that record what made them."""
 
 cimport cython
 cimport numpy as cnp
@@ -66,6 +66,9 @@ cdef struct Slots:
     object (*getitem)(TensorBase x, object index)
     int (*setitem)(TensorBase x, object index, object value) except -1
     TensorBase (*copy_)(TensorBase x, TensorBase source)
+    TensorBase (*fill_)(TensorBase x, object value)
+    int (*check_inplace)(TensorBase x, str name) except -1
+    int (*finish_inplace)(TensorBase x, Node node) except -1
     TensorBase (*sum_to)(TensorBase g, object shape)
     int (*settle)(TensorBase x) except -1
     TensorBase (*strided_view)(TensorBase base, TensorBase like, ptrdiff_t offset)   # like's shape and strides on base's memory
@@ -78,13 +81,8 @@ cdef bint swap_grad_enabled(bint on) noexcept
 # New tensors. `make` takes an array whose base is `s`; `adopt` takes any array.
 cdef TensorBase make(cnp.ndarray a, Storage s)
 cdef TensorBase new(int ndim, const cnp.npy_intp* shape, int typenum)
-cdef TensorBase new_like(TensorBase x)                   # channels-last if x is
 cdef TensorBase new_contiguous(TensorBase x)             # of x's shape and type
-cdef TensorBase new_channels_last(int ndim, const cnp.npy_intp* shape, int typenum, bint own)
-cdef bint is_channels_last(TensorBase x) noexcept
 cdef TensorBase twin(TensorBase x)                       # the same memory without history
-cdef TensorBase zeros_laid_out_like(TensorBase x)
-cdef int check_inside(TensorBase base, TensorBase view, ptrdiff_t offset) except -1
 cdef TensorBase adopt(cnp.ndarray a)
 cdef TensorBase view_on(TensorBase x, cnp.ndarray a)     # a is an array on x's memory, made with set_base_of
 cdef TensorBase alias(TensorBase x)                      # the same memory and history, another object
@@ -94,9 +92,9 @@ cdef cnp.ndarray array_on(TensorBase x, int ndim, const cnp.npy_intp* shape, con
 cdef Node node_of(TensorBase t)
 cdef object edge_of(TensorBase t)
 cdef void attach(TensorBase out, Node node) noexcept     # a new node, whose edges are set
+cdef void follow(TensorBase out, Node node) noexcept     # a node that others may have used already
+cdef int move_retained(TensorBase x, Node node) except -1
 cdef int renumber(Node node) except -1
-cdef int check_inplace(TensorBase x, str name) except -1
-cdef int finish_inplace(TensorBase x, Node node) except -1
 cdef TensorBase unpack(TensorBase t, unsigned int version, Node node)
 cdef int raise_released(Node node) except -1
 

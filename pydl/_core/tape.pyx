@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""TensorBase, Node and the rules that tie them together; the engine that walks the nodes is in engine.pyx.
+"""TensorBase, Node and what ties them together; the engine that walks the nodes is in engine.pyx, in-place changes are in inplace.pyx.
 
 Neither class takes part in cyclic garbage collection: a graph is freed by reference counts alone, at once. So nothing here may
 make a cycle: a node that saves its own output saves it without history, and gets the history back when it is read.
@@ -14,7 +14,6 @@ from cpython.buffer cimport PyObject_GetBuffer
 from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint64_t
-from libc.string cimport memset
 
 import numpy as np
 cimport numpy as cnp
@@ -280,6 +279,15 @@ cdef Node node_of(TensorBase t):
     return t.node
 
 
+cdef int move_retained(TensorBase x, Node node) except -1:
+    """A tensor that retains its gradient does so after a change of its history: the gradient of its new values."""
+    cdef Node old = x.node
+    if old is not None and node is not None and old.retained is not None and old.retained() is x:
+        node.retained = old.retained
+        old.retained = None
+    return 0
+
+
 cdef int renumber(Node node) except -1:
     """A node must be newer than those behind its edges, and looking at an edge may make a node: that of a view whose base changed."""
     global n_nodes
@@ -327,138 +335,6 @@ cdef TensorBase unpack(TensorBase t, unsigned int version, Node node):
     return out
 
 
-# --- in-place changes ---------------------------------------------------------------------------------------------
-
-cdef int check_inplace(TensorBase x, str name) except -1:
-    """Raises if x may not be changed in place: read-only or expanded memory, or a leaf that requires grad."""
-    cdef int i
-    if not cnp.PyArray_ISWRITEABLE(x.a):
-        raise RuntimeError(f"{name}: the tensor {tuple(x.shape)} is read-only (it shares memory with a read-only array)")
-    for i in range(cnp.PyArray_NDIM(x.a)):
-        if cnp.PyArray_STRIDES(x.a)[i] == 0 and cnp.PyArray_DIMS(x.a)[i] > 1 and cnp.PyArray_SIZE(x.a):
-            raise RuntimeError(
-                f"{name}: more than one element of the tensor {tuple(x.shape)} refers to the same memory (expand); clone() it first"
-            )
-    if grad_enabled():
-        node_of(x)
-        if x.requires_grad_ and x.node is None:
-            raise RuntimeError(f"{name}: a leaf Variable that requires grad is being used in an in-place operation.")
-        if x.base is not None and x.base.requires_grad_ and x.base.node is None:
-            raise RuntimeError(f"{name}: a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    return 0
-
-
-cdef int move_retained(TensorBase x, Node node) except -1:
-    """A tensor that retains its gradient does so after a change of its history: the gradient of its new values."""
-    cdef Node old = x.node
-    if old is not None and node is not None and old.retained is not None and old.retained() is x:
-        node.retained = old.retained
-        old.retained = None
-    return 0
-
-
-cdef int finish_inplace(TensorBase x, Node node) except -1:
-    """Makes `node` the history of x; if x is a view, the history of its base changes with it."""
-    cdef SliceNode slices
-    cdef TensorBase base = x.base
-    if base is None or base.s is not x.s:
-        move_retained(x, node)
-        follow(x, node)
-        x.epoch += 1
-        return 0
-    slices = SliceNode.__new__(SliceNode)
-    slices.inner = node
-    slices.base_like = twin(base)
-    slices.view_like = twin(x)
-    slices.offset = cnp.PyArray_BYTES(x.a) - cnp.PyArray_BYTES(base.a)
-    slices.e0 = edge_of(base)
-    slices.e1 = node.e1
-    slices.more = node.more
-    move_retained(base, slices)
-    follow(base, slices)
-    base.epoch += 1
-    node_of(x)
-    return 0
-
-
-@cython.no_gc
-cdef class SliceNode(Node):
-    """A change of a view, seen from its base: the part of the gradient under the view goes through the change, the rest passes."""
-    cdef Node inner
-    cdef TensorBase base_like, view_like    # shapes and strides
-    cdef ptrdiff_t offset                   # of the view in the base, in bytes
-
-    cdef object call(self, TensorBase dy):
-        cdef TensorBase rest = zeros_laid_out_like(self.base_like)
-        cdef TensorBase part
-        cdef tuple grads
-        slots.copy_(rest, dy)
-        part = slots.strided_view(rest, self.view_like, self.offset)
-        result = self.inner.call(slots.copy_(new_like(part), part))
-        grads = result if isinstance(result, tuple) else (result,)
-        if grads[0] is None:
-            part.fill_(0)
-        else:
-            slots.copy_(part, <TensorBase>grads[0])
-        return (rest,) + grads[1:]
-
-    cdef int release(self) except -1:
-        self.inner.release()
-        self.released = self.inner.released
-        return 0
-
-    def name(self) -> str:
-        return "CopySlices"
-
-
-cdef TensorBase zeros_laid_out_like(TensorBase x):
-    """Zeros with the shape and strides of x, gaps included."""
-    cdef ptrdiff_t low, high, itemsize = cnp.PyArray_ITEMSIZE(x.a)
-    cdef cnp.npy_intp n
-    cdef TensorBase room
-    if is_contiguous(x) or cnp.PyArray_SIZE(x.a) == 0:
-        return adopt(np.zeros_like(x.a, order="C"))
-    extent(x, &low, &high)
-    n = (high - low) // itemsize + 1
-    room = new(1, &n, cnp.PyArray_TYPE(x.a))
-    memset(cnp.PyArray_DATA(room.a), 0, cnp.PyArray_NBYTES(room.a))
-    return make(array_on(room, cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_STRIDES(x.a),
-                         cnp.PyArray_BYTES(room.a) - low), room.s)
-
-
-cdef int extent(TensorBase x, ptrdiff_t* low, ptrdiff_t* high) except -1:
-    """Where the lowest and the highest element of x lie, in bytes from its first element."""
-    cdef int d
-    cdef double reach = 0
-    cdef ptrdiff_t step
-    low[0] = high[0] = 0
-    for d in range(cnp.PyArray_NDIM(x.a)):
-        if cnp.PyArray_DIMS(x.a)[d] < 2:
-            continue
-        reach += abs(<double>(cnp.PyArray_DIMS(x.a)[d] - 1) * <double>cnp.PyArray_STRIDES(x.a)[d])
-        if reach > 4e18:
-            raise ValueError(f"strides {(<object>x.a).strides} of {(<object>x.a).shape} leave the address space")
-        step = (cnp.PyArray_DIMS(x.a)[d] - 1) * cnp.PyArray_STRIDES(x.a)[d]
-        if step < 0:
-            low[0] += step
-        else:
-            high[0] += step
-    return 0
-
-
-cdef int check_inside(TensorBase base, TensorBase view, ptrdiff_t offset) except -1:
-    """Raises unless the elements of `view`, put `offset` bytes after the first one of base, lie between those of base."""
-    cdef ptrdiff_t low, high, view_low, view_high
-    if cnp.PyArray_SIZE(view.a) == 0:
-        return 0
-    extent(base, &low, &high)
-    extent(view, &view_low, &view_high)
-    if cnp.PyArray_SIZE(base.a) == 0 or offset < low - view_low or offset > high - view_high:
-        raise RuntimeError(f"a view {(<object>view.a).shape} leaves the memory of its base {(<object>base.a).shape} "
-                           "(was the base given other memory?)")
-    return 0
-
-
 # --- new tensors --------------------------------------------------------------------------------------------------
 
 cdef TensorBase make(cnp.ndarray a, Storage s):
@@ -473,50 +349,8 @@ cdef TensorBase new(int ndim, const cnp.npy_intp* shape, int typenum):
     return make(a, <Storage>cnp.get_array_base(a))
 
 
-cdef TensorBase new_like(TensorBase x):
-    if is_contiguous(x) or not (x.own_format or (cnp.PyArray_NDIM(x.a) == 4 and is_channels_last(x))):
-        return new_contiguous(x)
-    return new_channels_last(cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_TYPE(x.a), x.own_format)
-
-
 cdef TensorBase new_contiguous(TensorBase x):
     return new(cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), cnp.PyArray_TYPE(x.a))
-
-
-cdef TensorBase new_channels_last(int ndim, const cnp.npy_intp* shape, int typenum, bint own):
-    """(N, C, spatial...) on memory in the order N, spatial, C; plain C order where the two are the same."""
-    cdef TensorBase room = new(ndim, shape, typenum), out
-    cdef cnp.npy_intp strides[64]
-    if ndim < 3 or shape[1] == 1 or cnp.PyArray_SIZE(room.a) in (0, shape[0] * shape[1]):
-        return room
-    channels_last_strides(ndim, shape, cnp.PyArray_ITEMSIZE(room.a), strides)
-    out = make(array_on(room, ndim, shape, strides, cnp.PyArray_BYTES(room.a)), room.s)
-    out.own_format = own
-    return out
-
-
-cdef void channels_last_strides(int ndim, const cnp.npy_intp* shape, cnp.npy_intp itemsize, cnp.npy_intp* strides) noexcept:
-    cdef int d
-    strides[1] = itemsize
-    itemsize *= shape[1]
-    for d in range(ndim - 1, 1, -1):
-        strides[d] = itemsize
-        itemsize *= shape[d]
-    strides[0] = itemsize
-
-
-cdef bint is_channels_last(TensorBase x) noexcept:
-    """Whether the memory is dense in the order N, spatial, C (true of C order too where the two are the same)."""
-    cdef int d, ndim = cnp.PyArray_NDIM(x.a)
-    cdef cnp.npy_intp* shape = cnp.PyArray_DIMS(x.a)
-    cdef cnp.npy_intp strides[64]
-    if ndim < 3:
-        return False
-    channels_last_strides(ndim, shape, cnp.PyArray_ITEMSIZE(x.a), strides)
-    for d in range(ndim):
-        if shape[d] != 1 and cnp.PyArray_STRIDES(x.a)[d] != strides[d]:
-            return cnp.PyArray_SIZE(x.a) == 0
-    return True
 
 
 cdef TensorBase twin(TensorBase x):
@@ -709,25 +543,17 @@ cdef class TensorBase:
 
     def _check_inplace(self, str name not None):
         """Raises if this tensor may not be changed in place by operation `name`."""
-        check_inplace(self, name)
+        slots.check_inplace(self, name)
 
     def _rebase(self, TensorBase result not None):
         """After the memory was changed to the values of `result`, takes over its history."""
         self.s.version += 1
         if result.node is not None:
-            finish_inplace(self, result.node)
+            slots.finish_inplace(self, result.node)
 
     def fill_(self, value):
         """Writes `value` to every element, in place."""
-        cdef Node node
-        check_inplace(self, "fill_")
-        self.a.fill(value)
-        if grad_enabled() and self.requires_grad_:
-            node = FillNode.__new__(FillNode)
-            node.e0 = edge_of(self)
-            finish_inplace(self, node)
-        self.s.version += 1
-        return self
+        return slots.fill_(self, value)
 
     def retain_grad(self) -> None:
         """Lets backward store the gradient of this tensor although it is not a leaf."""
@@ -838,17 +664,6 @@ cdef class TensorBase:
 
     def __setitem__(self, index, value):
         slots.setitem(self, index, value)
-
-
-@cython.no_gc
-cdef class FillNode(Node):
-    """What was there before gets a gradient of zeros."""
-
-    cdef object call(self, TensorBase dy):
-        return adopt(np.zeros_like(dy.a))
-
-    def name(self) -> str:
-        return "FillBackward0"
 
 
 def _fill_dtypes():

@@ -16,14 +16,13 @@ from libc.string cimport memcmp, memcpy, memset
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.formats cimport channels_last, contiguous_memory
+from pydl._core.formats cimport channels_last, contiguous_memory, is_channels_last, new_like
+from pydl._core.inplace cimport check_inplace
 from pydl._core.kernels cimport (
     RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock,
 )
 from pydl._core.storage cimport Storage, scratch, scratch_free
-from pydl._core.tape cimport (
-    TensorBase, check_inplace, is_channels_last, is_contiguous, is_f64, is_float, new, new_like, swap_grad_enabled,
-)
+from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, swap_grad_enabled
 
 from pydl._core.dtypes import default_np
 from pydl._core.errors import ShapeError
