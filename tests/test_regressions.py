@@ -29,7 +29,7 @@ CRASHES = {
     "storage made by hand": ("storage.Storage(); raise KeyError", KeyError),
     "node made by hand": ("dispatch.OpNode()", TypeError),
     "name of an empty node": ("dispatch.OpNode.__new__(dispatch.OpNode).name(); raise KeyError", KeyError),
-    "empty saved tensors": ("dispatch.PackedFunction().unpack(); raise KeyError", KeyError),
+    "empty saved tensors": ("user_functions.PackedFunction().unpack(); raise KeyError", KeyError),
     "backward of None": ("engine.backward((None,), (None,), 0, 0, None, 0, 1)", TypeError),
     "inputs None": ("engine.backward((x,), (None,), 0, 0, (None,), 0, 1)", TypeError),
     "fewer gradients": ("engine.backward((x,), (), 0, 0, None, 0, 1)", RuntimeError),
@@ -84,7 +84,7 @@ CRASHES = {
 RUN = """
 import sys
 import numpy as np, pydl
-from pydl._core import dispatch, engine, kernels, random, reduce, softmax, storage, strided, tape
+from pydl._core import dispatch, engine, kernels, random, reduce, softmax, storage, strided, tape, user_functions
 for name, (code, error) in eval(sys.stdin.read()).items():
     x, i = pydl.tensor([1.0], requires_grad=True), pydl.tensor([1])
     try:

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from pydl._core import dispatch, tape
+from pydl._core import tape, user_functions
 from pydl.autograd.grad_mode import enable_grad, no_grad
 from pydl.tensor import Tensor
 
@@ -121,7 +121,7 @@ class Function:
         """Runs `forward` on the arguments and records one node; keyword arguments are bound to their positions."""
         if _separate_setup(cls) or kwargs:
             args = _bind(cls, args, kwargs)
-        return dispatch.apply_function(cls, args)
+        return user_functions.apply_function(cls, args)
 
     @classmethod
     def _run_forward(cls, ctx: FunctionCtx, args: tuple[Any, ...]) -> Any:
@@ -227,4 +227,4 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     return once
 
 
-dispatch.set_function_context(FunctionCtx)
+user_functions.set_function_context(FunctionCtx)

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from typing import Any
+
+from pydl._core.dispatch import OpNode
+
+class FunctionNode(OpNode): ...
+
+def set_function_context(cls: type) -> None: ...
+def apply_function(cls: type, args: tuple[Any, ...]) -> Any: ...
