@@ -9,7 +9,28 @@ import pytest
 import pydl
 from pydl import nn, optim
 from pydl._core import storage
-from tests.optim_cases import bits, each_optimizer, give_gradients, make, numbers
+from tests.optim_cases import CASES, IDS, bits, each_optimizer, give_gradients, make, numbers
+from tests.reference_optim import OPTIMIZERS
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+def test_ten_steps_follow_the_formula(name, options, dtype, request):
+    request.addfinalizer(lambda: pydl.set_default_dtype(pydl.float32))
+    pydl.set_default_dtype(getattr(pydl, dtype))  # what a step keeps beside the averages has this type
+    params, opt = make(name, options, dtype)
+    group, states = opt.param_groups[0], [{} for _ in params]
+    want = [x.astype(np.longdouble) for x in numbers(0, dtype)]
+    sign = -1 if group["maximize"] else 1
+    for t in range(1, 11):
+        grads = numbers(t, dtype)
+        for i, grad in enumerate(grads):
+            params[i].grad = pydl.tensor(grad)
+            want[i] = OPTIMIZERS[name](states[i], want[i], sign * grad.astype(np.longdouble), t, group)
+        opt.step()
+    for param, exact in zip(params, want, strict=True):
+        bound = 32 * np.finfo(dtype).eps * max(1, float(abs(exact).max(initial=0)))  # as in tests/test_optim_torch.py
+        np.testing.assert_allclose(param.detach().numpy(), exact.astype(dtype), rtol=0, atol=bound)
 
 
 def test_adam_by_hand():
