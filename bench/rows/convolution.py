@@ -43,21 +43,32 @@ class Layer:
         }
 
 
-def plain(layer: Layer, x: np.ndarray, w: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, ...]:
-    """y, dx and dw tap by tap, as matrix products over the channels of each group."""
-    n, g, p = layer.n, layer.groups, layer.padding
-    padded = np.pad(x, [(0, 0), (0, 0), (p, p), (p, p)])
-    d_padded, y, dw = np.zeros_like(padded), np.zeros_like(dy), np.zeros_like(w)
-    weights, deltas = w.reshape(g, -1, *w.shape[1:]), dy.reshape(n, g, layer.k // g, -1)
-    for r, s in itertools.product(range(layer.r), repeat=2):
-        last = (layer.out - 1) * layer.stride + 1
-        at = (..., slice(r, r + last, layer.stride), slice(s, s + last, layer.stride))
-        part = padded[at].reshape(n, g, layer.c // g, -1)
-        tap = weights[..., r, s]
-        y += (tap @ part).reshape(y.shape)
-        d_padded[at] += (tap.swapaxes(1, 2) @ deltas).reshape(n, layer.c, layer.out, layer.out)
-        dw[..., r, s] = (deltas @ part.swapaxes(2, 3)).sum(0).reshape(w.shape[:2])
-    return y, d_padded[..., p : p + layer.size, p : p + layer.size], dw
+def columns(layer: Layer, x: np.ndarray) -> np.ndarray:
+    """The values under every tap, (groups, c·r·r of a group, P·Q), of one image (c, size, size)."""
+    padded = np.pad(x, [(0, 0), *[(layer.padding, layer.padding)] * 2])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (layer.r, layer.r), (1, 2))
+    taps = windows[:, :: layer.stride, :: layer.stride].transpose(0, 3, 4, 1, 2)
+    return taps.reshape(layer.groups, -1, layer.out**2)
+
+
+def plain_forward(layer: Layer, x: np.ndarray, w: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """y, image by image, as one matrix product per group."""
+    weights = w.reshape(layer.groups, layer.k // layer.groups, -1)
+    return np.stack([weights @ columns(layer, image) for image in x]).reshape(dy.shape)
+
+
+def plain_backward(layer: Layer, x: np.ndarray, w: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dx and dw: the two products with dy, the first of them added up tap by tap."""
+    weights = w.reshape(layer.groups, layer.k // layer.groups, -1)
+    dw, last = np.zeros_like(weights), (layer.out - 1) * layer.stride + 1
+    d_padded = np.zeros((layer.n, layer.c, *[layer.size + 2 * layer.padding] * 2))
+    for image, delta, d_image in zip(x, dy.reshape(layer.n, *weights.shape[:2], -1), d_padded, strict=True):
+        dw += delta @ columns(layer, image).swapaxes(1, 2)
+        taps = (weights.swapaxes(1, 2) @ delta).reshape(layer.c, layer.r, layer.r, layer.out, layer.out)
+        for r, s in itertools.product(range(layer.r), repeat=2):
+            d_image[:, r : r + last : layer.stride, s : s + last : layer.stride] += taps[:, r, s]
+    inside = slice(layer.padding, layer.padding + layer.size)
+    return d_padded[..., inside, inside], dw.reshape(w.shape)
 
 
 def torch_way(layer: Layer, channels_last: bool, backward: bool) -> Way:
@@ -107,8 +118,7 @@ def convolution(layer: Layer, channels_last: bool, backward: bool, goal: float) 
     """Return one row."""
 
     def reference(**data: Any) -> Any:
-        y, dx, dw = plain(layer, **data)
-        return (dx, dw) if backward else y
+        return (plain_backward if backward else plain_forward)(layer, **data)
 
     ways: dict[str, Way] = {"torch": torch_way(layer, channels_last, backward)}
     if not channels_last:
