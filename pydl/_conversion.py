@@ -195,7 +195,7 @@ class Conversions:
         Gradient: dx = dy. Errors: RuntimeError for channels_last without 4 dimensions. Source: torch.Tensor.contiguous.
         """
         if memory_format is dtypes.preserve_format:
-            raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+            raise RuntimeError("contiguous: preserve memory format is unsupported by the contiguous operator")
         if not check_layout(self.ndim, memory_format):
             return ops.contiguous(self)
         if self.is_contiguous(memory_format):

@@ -276,10 +276,10 @@ def full(
     return made.requires_grad_(requires_grad)
 
 
-def _like(input: Any, dtype: DType | None, layout: Any, device: Any, memory_format: Any) -> Any:
+def _like(op: str, input: Any, dtype: DType | None, layout: Any, device: Any, memory_format: Any) -> Any:
     """An uninitialised tensor with the shape and, unless told, the type and order of another."""
     if not isinstance(input, Tensor):
-        raise TypeError(f"the first argument of a *_like function must be a Tensor, not {type(input).__name__}")
+        raise TypeError(f"{op}: input must be a Tensor, not {type(input).__name__}")
     _check_place(device, layout)
     np_dtype = input.array.dtype if dtype is None else dtypes.as_np(dtype)
     if memory_format is dtypes.preserve_format:
@@ -300,7 +300,7 @@ def empty_like(
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
     """An uninitialised tensor with the shape and type of `input`. Source: torch.empty_like."""
-    made: Tensor = _like(input, dtype, layout, device, memory_format)
+    made: Tensor = _like("empty_like", input, dtype, layout, device, memory_format)
     return made.requires_grad_(requires_grad)
 
 
@@ -315,7 +315,7 @@ def zeros_like(
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
     """Zeros with the shape and type of `input`. Source: torch.zeros_like."""
-    made: Tensor = _like(input, dtype, layout, device, memory_format)
+    made: Tensor = _like("zeros_like", input, dtype, layout, device, memory_format)
     made.array.fill(0)
     return made.requires_grad_(requires_grad)
 
@@ -331,7 +331,7 @@ def ones_like(
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
     """Ones with the shape and type of `input`. Source: torch.ones_like."""
-    made: Tensor = _like(input, dtype, layout, device, memory_format)
+    made: Tensor = _like("ones_like", input, dtype, layout, device, memory_format)
     made.array.fill(1)
     return made.requires_grad_(requires_grad)
 
@@ -348,6 +348,6 @@ def full_like(
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
     """One number everywhere, with the shape and type of `input`. Source: torch.full_like."""
-    made: Tensor = _like(input, dtype, layout, device, memory_format)
+    made: Tensor = _like("full_like", input, dtype, layout, device, memory_format)
     made.array.fill(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
     return made.requires_grad_(requires_grad)

@@ -144,7 +144,7 @@ class Tensor(TensorBase, Operations, Conversions, RandomFills):
         """
         wanted = None if inputs is None else (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
         if wanted is not None and not wanted:
-            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+            raise RuntimeError("backward: `inputs` argument to `backward()` cannot be empty.")
         keep = create_graph if retain_graph is None else retain_graph
         engine.backward((self,), (gradient,), keep, create_graph, wanted, True, True)
 

@@ -167,7 +167,7 @@ def test_parts_before_init(value, text):
 
     with pytest.raises(AttributeError) as info:
         Early()
-    assert str(info.value) == text
+    assert str(info.value) == f"Early: {text}"
 
 
 def test_extending_getattr_as_wrappers_do():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What mypy tells users: names that are loaded later, operations, methods and layers have their types.
 
-Read by mypy, never run. A name that does not exist is an error: the ignored one below would be reported if it were none.
+Read by mypy, never run. A name that does not exist is an error: the ignored one would be reported if it were not.
 """
 
 from typing import assert_type

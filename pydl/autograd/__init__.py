@@ -56,18 +56,23 @@ _LATER = {
     "gradcheck_module": "pydl.autograd.gradcheck_module",
 }
 
+if not TYPE_CHECKING:  # type checkers know the names above
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'pydl.autograd' has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module 'pydl.autograd' has no attribute {name!r}")
+        from importlib import import_module
 
-    module = import_module(_LATER[name])
-    # Importing a submodule binds its name here; a function of the same name takes that place.
-    for later, home in _LATER.items():
-        if home == _LATER[name]:
-            globals()[later] = getattr(module, later, module)
-    return globals()[name]
+        module = import_module(_LATER[name])
+        # Importing a submodule binds its name here; a function of the same name takes that place.
+        for later, home in _LATER.items():
+            if home == _LATER[name]:
+                globals()[later] = getattr(module, later, module)
+        return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])
 
 
 Tensors = Tensor | Sequence[Tensor]

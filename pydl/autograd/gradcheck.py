@@ -315,7 +315,7 @@ def _checked_inputs(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
             )
         if x.numel() and any(step == 0 and n > 1 for step, n in zip(x.array.strides, x.shape, strict=True)):
             raise RuntimeError(
-                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that "
+                f"gradcheck: The {i}th input has a dimension with stride 0. gradcheck only supports inputs that "
                 f"are non-overlapping to be able to compute the numerical gradients correctly. You should "
                 f"call .contiguous on the input before passing it to gradcheck."
             )

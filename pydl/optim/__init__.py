@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Optimizers: they change parameters by their gradients. `lr_scheduler` changes their learning rates."""
 
+from typing import TYPE_CHECKING
+
 from pydl._absent import nearest as _nearest
 from pydl.optim import lr_scheduler
 from pydl.optim.adadelta import Adadelta
@@ -22,6 +24,7 @@ __all__ = [
     "Rprop", "lr_scheduler", "required",
 ]  # fmt: skip
 
+if not TYPE_CHECKING:  # type checkers find such names themselves
 
-def __getattr__(name: str) -> object:
-    raise AttributeError(_nearest(name, __all__, "pydl.optim"))
+    def __getattr__(name: str) -> object:
+        raise AttributeError(_nearest(name, __all__, "pydl.optim"))

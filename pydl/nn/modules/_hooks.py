@@ -145,7 +145,8 @@ def _run_pre_hooks(
             if result is not None:
                 if not (isinstance(result, tuple) and len(result) == 2):
                     raise RuntimeError(
-                        f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {result}."
+                        f"{type(module).__name__}: forward pre-hook must return None or a tuple of (new_args, "
+                        f"new_kwargs), but got {result}."
                     )
                 args, kwargs = result
         else:
@@ -220,8 +221,8 @@ class BackwardGate:
                 other = hook(self.module, (None,) * self.n_inputs, self.grad_output)
                 if other is not None and not (isinstance(other, tuple) and all(g is None for g in other)):
                     raise RuntimeError(
-                        "Backward hook for Modules where no input requires gradient should always return None or "
-                        "None for all gradients."
+                        f"{type(self.module).__name__}: Backward hook for Modules where no input requires gradient "
+                        "should always return None or None for all gradients."
                     )
         return tuple(self.grad_output[i] for i in self.output_index or ())
 

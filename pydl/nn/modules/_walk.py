@@ -97,7 +97,7 @@ class WalkMixin:
                 raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
             module = getattr(module, name)
             if not isinstance(module, WalkMixin):
-                raise AttributeError(f"`{name}` is not an nn.Module")
+                raise AttributeError(f"get_submodule: `{name}` is not an nn.Module")
         return module
 
     def set_submodule(self, target: str, module: Any, strict: bool = False) -> None:
@@ -111,21 +111,21 @@ class WalkMixin:
         if strict and not hasattr(parent, name):
             raise AttributeError(f"{type(parent).__name__} has no attribute `{name}`")
         if hasattr(parent, name) and not isinstance(getattr(parent, name), WalkMixin):
-            raise AttributeError(f"`{name}` is not an nn.Module")
+            raise AttributeError(f"set_submodule: `{name}` is not an nn.Module")
         setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with this dotted name; AttributeError if there is none."""
         _, name, found = self._get_member(target)
         if not isinstance(found, Parameter):
-            raise AttributeError(f"`{name}` is not an nn.Parameter")
+            raise AttributeError(f"get_parameter: `{name}` is not an nn.Parameter")
         return found
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer with this dotted name; AttributeError if there is none."""
         owner, name, found = self._get_member(target)
         if name not in owner._buffers:
-            raise AttributeError(f"`{name}` is not a buffer")
+            raise AttributeError(f"get_buffer: `{name}` is not a buffer")
         return found
 
     def _get_member(self, target: str) -> tuple[Any, str, Any]:

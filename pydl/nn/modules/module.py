@@ -93,7 +93,7 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
         if param is not None:
             if not isinstance(param, Parameter):
                 raise TypeError(
-                    f"cannot assign '{_convert.typename(param)}' object to parameter '{name}' "
+                    f"{type(self).__name__}: cannot assign '{_convert.typename(param)}' object to parameter '{name}' "
                     "(nn.Parameter or None required)"
                 )
             if param.grad_fn is not None:
@@ -111,7 +111,8 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
         self._check_name("buffer", "_buffers", name)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{_convert.typename(tensor)}' object to buffer '{name}' (Tensor or None required)"
+                f"{type(self).__name__}: cannot assign '{_convert.typename(tensor)}' object to buffer '{name}' "
+                "(Tensor or None required)"
             )
         for hook in EVERY.buffer_added.values():
             other = hook(self, name, tensor)
@@ -143,11 +144,11 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
         own = self.__dict__.get(table)
         if own is None:
             plural = "parameters" if kind == "parameter" else kind
-            raise AttributeError(f"cannot assign {plural} before Module.__init__() call")
+            raise AttributeError(f"{type(self).__name__}: cannot assign {plural} before Module.__init__() call")
         if not isinstance(name, str):
             raise TypeError(f"{kind} name should be a string. Got {_convert.typename(name)}")
         if name not in own and hasattr(self, name):
-            raise KeyError(f"attribute '{name}' already exists")
+            raise KeyError(f"{type(self).__name__}: attribute '{name}' already exists")
         if "." in name:
             raise KeyError(f'{kind} name can\'t contain "."' + (f", got: {name}" if kind == "module" else ""))
         if name == "":
@@ -195,7 +196,7 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
         """Forgets what `name` was before it becomes a part of another kind."""
         state = self.__dict__
         if "_modules" not in state:
-            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+            raise AttributeError(f"{type(self).__name__}: cannot assign {kind} before Module.__init__() call")
         for table in tables:
             state[table].pop(name, None)
         state["_non_persistent_buffers_set"].discard(name)
@@ -205,7 +206,8 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
     def _check_replacement(self, allowed: bool, value: Any, name: str, what: str, expected: str) -> None:
         if not allowed:
             raise TypeError(
-                f"cannot assign '{_convert.typename(value)}' as {what} '{name}' ({expected} or None expected)"
+                f"{type(self).__name__}: cannot assign '{_convert.typename(value)}' as {what} '{name}' "
+                f"({expected} or None expected)"
             )
 
     def __delattr__(self, name: str) -> None:

@@ -115,7 +115,7 @@ class ParameterDict(Module):
     def _attribute(key: Any) -> str:
         if not isinstance(key, str):
             raise TypeError(
-                "Index given to ParameterDict cannot be used as a key as it is not a string "
+                "ParameterDict: Index given to ParameterDict cannot be used as a key as it is not a string "
                 f"(type is '{type(key).__name__}')."
             )
         return key

@@ -5,6 +5,8 @@ Every scheduler writes "lr" of the optimizer's groups; those that multiply what 
 and `load_state_dict` continue a schedule.
 """
 
+from typing import TYPE_CHECKING
+
 from pydl._absent import nearest as _nearest
 from pydl.optim.lr_scheduler._base import LRScheduler
 from pydl.optim.lr_scheduler._combined import ChainedScheduler, SequentialLR
@@ -20,6 +22,7 @@ __all__ = [
     "ReduceLROnPlateau", "SequentialLR", "StepLR",
 ]  # fmt: skip
 
+if not TYPE_CHECKING:  # type checkers find such names themselves
 
-def __getattr__(name: str) -> object:
-    raise AttributeError(_nearest(name, __all__, "pydl.optim.lr_scheduler"))
+    def __getattr__(name: str) -> object:
+        raise AttributeError(_nearest(name, __all__, "pydl.optim.lr_scheduler"))
