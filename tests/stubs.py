@@ -25,7 +25,10 @@ WORDS = {
     "TensorBase": "Tensor", "Sizes": "Sequence[int]", "IntOrInts": "int | Sequence[int]", "Array": "Any",
     "Dims": "int | Iterable[int]", "Tensors": "Sequence[Tensor]",
 }  # fmt: skip
+C_WORDS = {None: "TensorBase", "double": "float", "bint": "bool", "str": "str"}
 WIDTH = 120
+
+
 def in_public(annotation: Any) -> str:
     """An annotation, which is text, in the users' words."""
     text = "Any" if annotation is inspect.Parameter.empty else str(annotation)
@@ -133,6 +136,20 @@ def of_ops() -> str:
     return stub(ops.__all__, [*functions, "def of_networks() -> dict[str, Any]: ..."])
 
 
+def of_activations() -> str:
+    """The stub of the activations, read from their Cython: what has no C type is a tensor."""
+    text = (PYDL / "_core" / "activation_functions.pyx").read_text(encoding="utf-8")
+    functions = []
+    for name, arguments in re.findall(r"^def ([a-z]\w*)\((.*)\):$", text, re.M):
+        words = []
+        for argument in arguments.split(", "):
+            kind, what, default = re.fullmatch(r"(?:(\w+) )?([\w*]+)(?:=(.+))?", argument).groups()  # type: ignore[union-attr]
+            words.append(what if what == "*" else f"{what}: {C_WORDS[kind]}" + (f" = {default}" if default else ""))
+        functions.append(declaration(name, words, "TensorBase"))
+    head = "# SPDX-License-Identifier: BSD-3-Clause\n# Written by `python -m tests.stubs`.\n"
+    return f"{head}from pydl._core.tape import TensorBase\n\n" + "\n".join(functions) + "\n"
+
+
 def of_methods() -> str:
     """The stub of the methods that are operations: their first argument is the tensor."""
     methods = []
@@ -144,6 +161,7 @@ def of_methods() -> str:
 
 
 STUBS: dict[Path, Callable[[], str]] = {
+    PYDL / "_core" / "activation_functions.pyi": of_activations,  # first: the others read it
     PYDL / "nn" / "functional.pyi": of_functional,
     PYDL / "ops" / "__init__.pyi": of_ops,
     PYDL / "_methods.pyi": of_methods,

@@ -6,29 +6,11 @@ import gc
 import pickle
 import weakref
 
-import numpy as np
 import pytest
 
 import pydl
 from pydl import nn
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1 = nn.Linear(3, 4)
-        self.act = nn.ReLU()
-        self.fc2 = nn.Linear(4, 2, bias=False)
-        self.register_buffer("scale", pydl.ones(2))
-        self.register_buffer("scratch", pydl.zeros(1), persistent=False)
-
-    def forward(self, x):
-        return self.fc2(self.act(self.fc1(x))) * self.scale
-
-
-def equal(a, b):
-    return np.array_equal(a.detach().numpy(), b.detach().numpy())
-
+from tests.nets import Net, equal
 
 # ---- parts and attributes ------------------------------------------------------------------------------------------
 

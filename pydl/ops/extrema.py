@@ -34,12 +34,13 @@ def _check_reduce(input: Tensor, dim: Any, op_name: str) -> tuple[int, ...]:
     return dims
 
 
-def _reduced(x: Tensor, dims: tuple[int, ...], keepdim: bool, kernel: Any, fallback: Any) -> Tensor:
-    """The kernel for floats, NumPy for integers and bools."""
-    if x.array.dtype.kind == "f":
-        y: Tensor = kernel(x, dims, keepdim)
-        return y
-    return dense(fallback(x.array, axis=dims, keepdims=keepdim))
+def _reduced(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool, kernel: Any, fallback: Any) -> Tensor:
+    """The kernel for floats, NumPy for integers and bools; keeps what the gradient needs."""
+    is_float = x.array.dtype.kind == "f"
+    y: Tensor = kernel(x, dims, keepdim) if is_float else dense(fallback(x.array, axis=dims, keepdims=keepdim))
+    ctx.save(x, y)
+    ctx.dims, ctx.keepdim = dims, keepdim
+    return y
 
 
 def _shared_among_ties(ctx: Any, dy: Tensor) -> Tensor:
@@ -70,13 +71,9 @@ class amax:
         return input, _check_reduce(input, dim, "amax"), keepdim
 
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-        y = _reduced(x, dims, keepdim, kernels.amax, np.max)
-        ctx.save(x, y)
-        ctx.dims, ctx.keepdim = dims, keepdim
-        return y
+        return _reduced(ctx, x, dims, keepdim, kernels.amax, np.max)
 
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
-        return _shared_among_ties(ctx, dy)
+    backward = _shared_among_ties
 
 
 @op
@@ -97,13 +94,9 @@ class amin:
         return input, _check_reduce(input, dim, "amin"), keepdim
 
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-        y = _reduced(x, dims, keepdim, kernels.amin, np.min)
-        ctx.save(x, y)
-        ctx.dims, ctx.keepdim = dims, keepdim
-        return y
+        return _reduced(ctx, x, dims, keepdim, kernels.amin, np.min)
 
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
-        return _shared_among_ties(ctx, dy)
+    backward = _shared_among_ties
 
 
 def _found(x: Tensor, dim: int, keepdim: bool, kernel: Any, fallback: Any) -> tuple[Tensor, Tensor]:
@@ -165,6 +158,22 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return _arg(input, dim, keepdim, "argmin", kernels.min_along, np.argmin)
 
 
+def _chosen(ctx: Any, x: Tensor, dim: int, keepdim: bool, kernel: Any, fallback: Any) -> tuple[Tensor, Tensor]:
+    """(values, indices) along a dimension; keeps where they were."""
+    values, places = _found(x, dim, keepdim, kernel, fallback)
+    ctx.save(places)
+    ctx.dim, ctx.keepdim, ctx.shape = dim, keepdim, x.array.shape
+    return values, places
+
+
+def _at_places(ctx: Any, dvalues: Tensor, _: None) -> Tensor:
+    """dx = dvalues where they were taken from, else 0."""
+    (places,) = ctx.saved
+    if not ctx.keepdim:
+        dvalues, places = dvalues.unsqueeze(ctx.dim), places.unsqueeze(ctx.dim)
+    return dvalues.new_zeros(ctx.shape).scatter(ctx.dim, places, dvalues)
+
+
 @op(name="max_along")
 class _max_along:
     """(values, indices) of the largest elements along a dim. Gradient: dx = dvalues at the indices, else 0."""
@@ -173,13 +182,9 @@ class _max_along:
         return input, dim, keepdim
 
     def forward(ctx: Any, x: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
-        values, places = _found(x, dim, keepdim, kernels.max_along, np.argmax)
-        ctx.save(places)
-        ctx.dim, ctx.keepdim, ctx.shape = dim, keepdim, x.array.shape
-        return values, places
+        return _chosen(ctx, x, dim, keepdim, kernels.max_along, np.argmax)
 
-    def backward(ctx: Any, dvalues: Tensor, _: None) -> Tensor:
-        return _at_places(ctx, dvalues)
+    backward = _at_places
 
 
 @op(name="min_along")
@@ -190,20 +195,9 @@ class _min_along:
         return input, dim, keepdim
 
     def forward(ctx: Any, x: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
-        values, places = _found(x, dim, keepdim, kernels.min_along, np.argmin)
-        ctx.save(places)
-        ctx.dim, ctx.keepdim, ctx.shape = dim, keepdim, x.array.shape
-        return values, places
+        return _chosen(ctx, x, dim, keepdim, kernels.min_along, np.argmin)
 
-    def backward(ctx: Any, dvalues: Tensor, _: None) -> Tensor:
-        return _at_places(ctx, dvalues)
-
-
-def _at_places(ctx: Any, dvalues: Tensor) -> Tensor:
-    (places,) = ctx.saved
-    if not ctx.keepdim:
-        dvalues, places = dvalues.unsqueeze(ctx.dim), places.unsqueeze(ctx.dim)
-    return dvalues.new_zeros(ctx.shape).scatter(ctx.dim, places, dvalues)
+    backward = _at_places
 
 
 def _with_places(input: Tensor, dim: int, keepdim: bool, op_name: str, along: Any) -> tuple[Tensor, Tensor]:

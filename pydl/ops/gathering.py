@@ -100,6 +100,26 @@ class gather:
         return dy.new_zeros(ctx.shape).scatter_add(ctx.dim, index, dy)
 
 
+def _scatter_args(x: Tensor, dim: Any, index: Tensor, src: Tensor, op_name: str) -> tuple[Any, ...]:
+    dim, values = _check_along(x, dim, index, op_name)
+    _check_source(src, values, x, op_name)
+    return x, dim, index, src
+
+
+def _scattered(ctx: Any, x: Tensor, dim: int, index: Tensor, src: Tensor, write: Any) -> Tensor:
+    """A copy of x into which `write` puts src; keeps what the gradients need."""
+    ctx.save(index)
+    ctx.dim, ctx.src_shape = dim, src.array.shape
+    y = x.array.copy()
+    write(y, dim, index, src)
+    return wrap(y)
+
+
+def _source_gradient(ctx: Any, dy: Tensor) -> Tensor | None:
+    """dsrc = dy.gather(dim, index), zeros where src was not read."""
+    return _padded(dy.gather(ctx.dim, ctx.saved[0]), ctx.src_shape) if ctx.needs[3] else None
+
+
 @op(numpy_backed=True)
 class scatter_add:
     """y = x, then y[index[i][j]][j] += src[i][j] for dim 0 of a 2-d tensor: the adjoint of gather.
@@ -116,21 +136,13 @@ class scatter_add:
     """
 
     def check(input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Any, ...]:
-        dim, values = _check_along(input, dim, index, "scatter_add")
-        _check_source(src, values, input, "scatter_add")
-        return input, dim, index, src
+        return _scatter_args(input, dim, index, src, "scatter_add")
 
     def forward(ctx: Any, x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-        ctx.save(index)
-        ctx.dim, ctx.src_shape = dim, src.array.shape
-        y = x.array.copy()
-        _scatter_add_into(y, dim, index, src)
-        return wrap(y)
+        return _scattered(ctx, x, dim, index, src, _scatter_add_into)
 
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (index,) = ctx.saved
-        dsrc = _padded(dy.gather(ctx.dim, index), ctx.src_shape) if ctx.needs[3] else None
-        return dy, None, None, dsrc
+        return dy, None, None, _source_gradient(ctx, dy)
 
 
 def _scatter_add_into(y: Array, dim: int, index: Tensor, src: Tensor) -> None:
@@ -165,22 +177,14 @@ class _scatter_src:
     """
 
     def check(input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Any, ...]:
-        dim, values = _check_along(input, dim, index, "scatter")
-        _check_source(src, values, input, "scatter")
-        return input, dim, index, src
+        return _scatter_args(input, dim, index, src, "scatter")
 
     def forward(ctx: Any, x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-        ctx.save(index)
-        ctx.dim, ctx.src_shape = dim, src.array.shape
-        y = x.array.copy()
-        _scatter_into(y, dim, index, src)
-        return wrap(y)
+        return _scattered(ctx, x, dim, index, src, _scatter_into)
 
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (index,) = ctx.saved
-        dx = dy.scatter(ctx.dim, index, 0.0) if ctx.needs[0] else None
-        dsrc = _padded(dy.gather(ctx.dim, index), ctx.src_shape) if ctx.needs[3] else None
-        return dx, None, None, dsrc
+        dx = dy.scatter(ctx.dim, ctx.saved[0], 0.0) if ctx.needs[0] else None
+        return dx, None, None, _source_gradient(ctx, dy)
 
 
 def _scatter_into(y: Array, dim: int, index: Tensor, src: Tensor) -> None:

@@ -71,8 +71,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             raise ValueError(f"CosineAnnealingWarmRestarts: Expected integer T_mult >= 1, but got {T_mult}")
         if not isinstance(eta_min, (float, int)):
             raise ValueError(
-                "CosineAnnealingWarmRestarts: "
-                f"Expected float or int eta_min, but got {eta_min} of type {type(eta_min)}"
+                f"CosineAnnealingWarmRestarts: Expected float or int eta_min, but got {eta_min} of type {type(eta_min)}"
             )
         self.T_0 = T_0
         self.T_i = T_0

@@ -16,7 +16,12 @@ __all__ = ["LambdaLR", "MultiplicativeLR"]
 class _FunctionLR(LRScheduler):
     lr_lambdas: list[Callable[[int], float]]
 
-    def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
         check_optimizer(optimizer)
         n = len(optimizer.param_groups)
         if not isinstance(lr_lambda, (list, tuple)):
@@ -61,14 +66,6 @@ class LambdaLR(_FunctionLR):
         0.5
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
-        last_epoch: int = -1,
-    ) -> None:
-        super().__init__(optimizer, lr_lambda, last_epoch)
-
     def get_lr(self) -> list[Any]:
         """The learning rates of the groups at `last_epoch`."""
         self._check_call()
@@ -82,14 +79,6 @@ class MultiplicativeLR(_FunctionLR):
     Errors: ValueError for a list of another length than the groups; TypeError for what cannot be called.
     Source: torch.optim.lr_scheduler.MultiplicativeLR.
     """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
-        last_epoch: int = -1,
-    ) -> None:
-        super().__init__(optimizer, lr_lambda, last_epoch)
 
     def get_lr(self) -> list[Any]:
         """The learning rates of the groups at `last_epoch`."""
