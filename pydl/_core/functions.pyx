@@ -73,8 +73,10 @@ def neg_(input):
 
 
 def abs(input):
-    """y = |x|. Shapes: any; integers are computed in their own type. Gradient: dx = dy · sign x (0 at 0).
-    Source: torch.abs.
+    """y = |x|.
+
+    Shapes: any; integers are computed in their own type. Gradient: dx = dy · sign x (0 at 0). Errors: TypeError unless
+    input is a Tensor. Source: torch.abs.
 
     Example:
         >>> import pydl
@@ -91,7 +93,10 @@ def abs_(input):
 
 
 def square(input):
-    """y = x². Shapes: any; integers are computed in their own type. Gradient: dx = 2 x dy. Source: torch.square.
+    """y = x².
+
+    Shapes: any; integers are computed in their own type. Gradient: dx = 2 x dy. Errors: TypeError unless input is a
+    Tensor. Source: torch.square.
 
     Example:
         >>> import pydl
@@ -108,8 +113,10 @@ def square_(input):
 
 
 def reciprocal(input):
-    """y = 1 / x. Shapes: any; integers are computed in the default type. Gradient: dx = −y² dy.
-    Source: torch.reciprocal.
+    """y = 1 / x.
+
+    Shapes: any; integers are computed in the default type. Gradient: dx = −y² dy. Errors: TypeError unless input is a
+    Tensor. Source: torch.reciprocal.
 
     Example:
         >>> import pydl
@@ -126,8 +133,10 @@ def reciprocal_(input):
 
 
 def sqrt(input):
-    """y = √x, NaN below 0. Shapes: any; integers are computed in the default type. Gradient: dx = dy / (2 y).
-    Source: torch.sqrt.
+    """y = √x, NaN below 0.
+
+    Shapes: any; integers are computed in the default type. Gradient: dx = dy / (2 y). Errors: TypeError unless input is
+    a Tensor. Source: torch.sqrt.
 
     Example:
         >>> import pydl
@@ -144,7 +153,10 @@ def sqrt_(input):
 
 
 def exp(input):
-    """y = eˣ. Shapes: any; integers are computed in the default type. Gradient: dx = y dy. Source: torch.exp.
+    """y = eˣ.
+
+    Shapes: any; integers are computed in the default type. Gradient: dx = y dy. Errors: TypeError unless input is a
+    Tensor. Source: torch.exp.
 
     Example:
         >>> import pydl
@@ -161,8 +173,10 @@ def exp_(input):
 
 
 def log(input):
-    """y = ln x, −∞ at 0, NaN below. Shapes: any; integers are computed in the default type.
-    Gradient: dx = dy / x. Source: torch.log.
+    """y = ln x, −∞ at 0, NaN below.
+
+    Shapes: any; integers are computed in the default type. Gradient: dx = dy / x. Errors: TypeError unless input is a
+    Tensor. Source: torch.log.
 
     Example:
         >>> import pydl
@@ -179,8 +193,10 @@ def log_(input):
 
 
 def tanh(input):
-    """y = tanh x. Shapes: any; integers are computed in the default type. Gradient: dx = (1 − y²) dy.
-    Source: torch.tanh.
+    """y = tanh x.
+
+    Shapes: any; integers are computed in the default type. Gradient: dx = (1 − y²) dy. Errors: TypeError unless input
+    is a Tensor. Source: torch.tanh.
 
     Example:
         >>> import pydl
@@ -197,8 +213,10 @@ def tanh_(input):
 
 
 def sigmoid(input):
-    """y = 1 / (1 + e⁻ˣ). Shapes: any; integers are computed in the default type. Gradient: dx = y (1 − y) dy.
-    Source: torch.sigmoid.
+    """y = 1 / (1 + e⁻ˣ).
+
+    Shapes: any; integers are computed in the default type. Gradient: dx = y (1 − y) dy. Errors: TypeError unless input
+    is a Tensor. Source: torch.sigmoid.
 
     Example:
         >>> import pydl
@@ -215,8 +233,10 @@ def sigmoid_(input):
 
 
 def relu(input, bint inplace=False):
-    """y = max(x, 0), in place if asked. Shapes: any; integers are computed in their own type.
-    Gradient: dx = dy where y > 0, else 0. Source: torch.relu, torch.nn.functional.relu.
+    """y = max(x, 0), in place if asked.
+
+    Shapes: any; integers are computed in their own type. Gradient: dx = dy where y > 0, else 0. Errors: TypeError
+    unless input is a Tensor. Source: torch.relu, torch.nn.functional.relu.
 
     Example:
         >>> import pydl
@@ -235,7 +255,10 @@ def relu_(input):
 
 
 def add(input, other, *, alpha=1):
-    """y = input + alpha · other. Shapes: broadcast. Gradient: dinput = dy, dother = alpha · dy. Source: torch.add.
+    """y = input + alpha · other.
+
+    Shapes: broadcast. Gradient: dinput = dy, dother = alpha · dy. Errors: TypeError for what is no Tensor or number;
+    ShapeError if the shapes do not broadcast. Source: torch.add.
 
     Example:
         >>> import pydl
@@ -253,7 +276,10 @@ def add_(input, other, *, alpha=1):
 
 
 def sub(input, other, *, alpha=1):
-    """y = input − alpha · other. Shapes: broadcast. Gradient: dinput = dy, dother = −alpha · dy. Source: torch.sub.
+    """y = input − alpha · other.
+
+    Shapes: broadcast. Gradient: dinput = dy, dother = −alpha · dy. Errors: TypeError for what is no Tensor or number;
+    ShapeError if the shapes do not broadcast. Source: torch.sub.
 
     Example:
         >>> import pydl
@@ -271,7 +297,10 @@ def sub_(input, other, *, alpha=1):
 
 
 def mul(input, other):
-    """y = input · other. Shapes: broadcast. Gradient: dinput = other · dy, dother = input · dy. Source: torch.mul.
+    """y = input · other.
+
+    Shapes: broadcast. Gradient: dinput = other · dy, dother = input · dy. Errors: TypeError for what is no Tensor or
+    number; ShapeError if the shapes do not broadcast. Source: torch.mul.
 
     Example:
         >>> import pydl
@@ -331,8 +360,10 @@ def pow_(input, exponent):
 
 
 def maximum(input, other):
-    """y = max(input, other), NaN if one is NaN. Shapes: broadcast.
-    Gradient: dy to the larger one, half to each if equal. Source: torch.maximum.
+    """y = max(input, other), NaN if one is NaN.
+
+    Shapes: broadcast. Gradient: dy to the larger one, half to each if equal. Errors: TypeError unless both are
+    Tensors; ShapeError if the shapes do not broadcast. Source: torch.maximum.
 
     Example:
         >>> import pydl
@@ -343,8 +374,10 @@ def maximum(input, other):
 
 
 def minimum(input, other):
-    """y = min(input, other), NaN if one is NaN. Shapes: broadcast.
-    Gradient: dy to the smaller one, half to each if equal. Source: torch.minimum.
+    """y = min(input, other), NaN if one is NaN.
+
+    Shapes: broadcast. Gradient: dy to the smaller one, half to each if equal. Errors: TypeError unless both are
+    Tensors; ShapeError if the shapes do not broadcast. Source: torch.minimum.
 
     Example:
         >>> import pydl
@@ -355,8 +388,10 @@ def minimum(input, other):
 
 
 def tanh_backward(grad_output, output):
-    """dx = (1 − y²) dy, the backward of tanh from its output. Shapes: broadcast. Differentiable in both.
-    Source: aten::tanh_backward.
+    """dx = (1 − y²) dy, the backward of tanh from its output.
+
+    Shapes: broadcast. Differentiable in both. Errors: TypeError unless both are Tensors; ShapeError if the
+    shapes do not broadcast. Source: aten::tanh_backward.
 
     Example:
         >>> import pydl
@@ -367,8 +402,10 @@ def tanh_backward(grad_output, output):
 
 
 def sigmoid_backward(grad_output, output):
-    """dx = y (1 − y) dy, the backward of sigmoid from its output. Shapes: broadcast. Differentiable in both.
-    Source: aten::sigmoid_backward.
+    """dx = y (1 − y) dy, the backward of sigmoid from its output.
+
+    Shapes: broadcast. Differentiable in both. Errors: TypeError unless both are Tensors; ShapeError if the
+    shapes do not broadcast. Source: aten::sigmoid_backward.
 
     Example:
         >>> import pydl
@@ -379,8 +416,10 @@ def sigmoid_backward(grad_output, output):
 
 
 def threshold_backward(grad_output, output):
-    """dx = dy where y > 0, else 0: the backward of relu. Shapes: broadcast. Differentiable in grad_output.
-    Source: aten::threshold_backward.
+    """dx = dy where y > 0, else 0: the backward of relu.
+
+    Shapes: broadcast. Differentiable in grad_output. Errors: TypeError unless both are Tensors; ShapeError if
+    the shapes do not broadcast. Source: aten::threshold_backward.
 
     Example:
         >>> import pydl
@@ -446,7 +485,10 @@ cdef class ZeroNode(Node):
 
 
 def eq(input, other):
-    """y = (input = other) as bool. Shapes: broadcast. Gradient: none. Source: torch.eq.
+    """y = (input = other) as bool.
+
+    Shapes: broadcast. Gradient: none. Errors: TypeError for what is no Tensor or number; ShapeError if the shapes do
+    not broadcast. Source: torch.eq.
 
     Example:
         >>> import pydl
@@ -457,7 +499,10 @@ def eq(input, other):
 
 
 def ne(input, other):
-    """y = (input ≠ other) as bool. Shapes: broadcast. Gradient: none. Source: torch.ne.
+    """y = (input ≠ other) as bool.
+
+    Shapes: broadcast. Gradient: none. Errors: TypeError for what is no Tensor or number; ShapeError if the shapes do
+    not broadcast. Source: torch.ne.
 
     Example:
         >>> import pydl
@@ -468,7 +513,10 @@ def ne(input, other):
 
 
 def lt(input, other):
-    """y = (input < other) as bool. Shapes: broadcast. Gradient: none. Source: torch.lt.
+    """y = (input < other) as bool.
+
+    Shapes: broadcast. Gradient: none. Errors: TypeError for what is no Tensor or number; ShapeError if the shapes do
+    not broadcast. Source: torch.lt.
 
     Example:
         >>> import pydl
@@ -479,7 +527,10 @@ def lt(input, other):
 
 
 def le(input, other):
-    """y = (input ≤ other) as bool. Shapes: broadcast. Gradient: none. Source: torch.le.
+    """y = (input ≤ other) as bool.
+
+    Shapes: broadcast. Gradient: none. Errors: TypeError for what is no Tensor or number; ShapeError if the shapes do
+    not broadcast. Source: torch.le.
 
     Example:
         >>> import pydl
@@ -490,7 +541,10 @@ def le(input, other):
 
 
 def gt(input, other):
-    """y = (input > other) as bool. Shapes: broadcast. Gradient: none. Source: torch.gt.
+    """y = (input > other) as bool.
+
+    Shapes: broadcast. Gradient: none. Errors: TypeError for what is no Tensor or number; ShapeError if the shapes do
+    not broadcast. Source: torch.gt.
 
     Example:
         >>> import pydl
@@ -501,7 +555,10 @@ def gt(input, other):
 
 
 def ge(input, other):
-    """y = (input ≥ other) as bool. Shapes: broadcast. Gradient: none. Source: torch.ge.
+    """y = (input ≥ other) as bool.
+
+    Shapes: broadcast. Gradient: none. Errors: TypeError for what is no Tensor or number; ShapeError if the shapes do
+    not broadcast. Source: torch.ge.
 
     Example:
         >>> import pydl
@@ -716,7 +773,9 @@ def transpose(input, dim0, dim1):
 
 
 def t(input):
-    """xᵀ of a matrix; vectors and numbers stay as they are. Errors: RuntimeError above 2 dimensions. Source: torch.t.
+    """xᵀ of a matrix; vectors and numbers stay as they are.
+
+    Shapes: (N, M) of (M, N). Gradient: dx = dyᵀ. Errors: RuntimeError above 2 dimensions. Source: torch.t.
 
     Example:
         >>> import pydl
@@ -745,7 +804,7 @@ def permute(input, *dims):
 def expand(input, *size):
     """x repeated along dimensions of size 1 and new leading ones, without a copy (stride 0); −1 keeps a size.
 
-    Gradient: dx = Σ dy over what was repeated. Errors: ShapeError. Source: torch.Tensor.expand.
+    Gradient: dx = Σ dy over what was repeated. Shapes: `size`. Errors: ShapeError. Source: torch.Tensor.expand.
 
     Example:
         >>> import pydl
@@ -784,7 +843,9 @@ def unsqueeze(input, dim):
 
 
 def clone(input, *, memory_format=None):
-    """A copy of x, contiguous, with x's history. Gradient: dx = dy. Source: torch.clone.
+    """A copy of x, contiguous, with x's history.
+
+    Shapes: those of x. Gradient: dx = dy. Errors: TypeError unless input is a Tensor. Source: torch.clone.
 
     Example:
         >>> import pydl
@@ -795,7 +856,9 @@ def clone(input, *, memory_format=None):
 
 
 def contiguous(input, memory_format=None):
-    """x itself if it is C-contiguous, else a copy that is. Gradient: dx = dy. Source: torch.Tensor.contiguous.
+    """x itself if it is C-contiguous, else a copy that is.
+
+    Shapes: those of x. Gradient: dx = dy. Errors: TypeError unless input is a Tensor. Source: torch.Tensor.contiguous.
 
     Example:
         >>> import pydl
@@ -806,7 +869,10 @@ def contiguous(input, memory_format=None):
 
 
 def cast(input, dtype):
-    """x in another element type; x itself if it has that one. Gradient: dx = dy in x's type. Source: torch.Tensor.to.
+    """x in another element type; x itself if it has that one.
+
+    Shapes: those of x. Gradient: dx = dy in x's type. Errors: TypeError unless input is a Tensor.
+    Source: torch.Tensor.to.
 
     Example:
         >>> import pydl
