@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -282,3 +284,27 @@ def check_values(name: str, case: Case, sample: Sample) -> None:
                 assert name == "cast" or value.dtype == given.kwargs.get("dtype", dtype)
             bound = tolerance(case, given, value.dtype) if value.dtype.kind == "f" else 0.0
             check_close(value, wanted, bound, reduction, f"{name}({given})[{i}] in {value.dtype}")
+
+
+def while_it_computes(work: Callable[[], Any], other: Callable[[], Any]) -> Any:
+    """The result of `work` in a thread; `other` begins in this one when that thread first lets go of the interpreter
+    lock, which is where its kernel begins: nothing else makes it, however busy the machine is."""
+    results: list[Any] = []
+    begun = threading.Event()
+
+    def body() -> None:
+        begun.set()
+        results.append(work())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e4)
+    try:
+        thread = threading.Thread(target=body)
+        thread.start()
+        begun.wait()
+        kept = other()
+    finally:
+        sys.setswitchinterval(interval)
+    thread.join()
+    del kept
+    return results[0]

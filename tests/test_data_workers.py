@@ -188,10 +188,10 @@ def test_a_killed_worker_is_noticed():
 
 
 def test_timeout():
-    start = time.monotonic()
+    """Of a worker that would never answer; it is ended, else this test would not."""
     with pytest.raises(RuntimeError, match=r"timed out after 0\.2 seconds"):
-        list(DataLoader(Squares(4, wait=3.0), None, num_workers=1, timeout=0.2))
-    assert time.monotonic() - start < 2.5
+        list(DataLoader(Squares(4, wait=1e6), None, num_workers=1, timeout=0.2))
+    assert multiprocessing.active_children() == []
 
 
 def test_persistent_workers():
@@ -248,7 +248,7 @@ def test_workers_end_when_the_main_process_is_killed(root):
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
     pids = [int(pid) for pid in out.stdout.split()]
     assert len(pids) == 2, out.stderr
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(_running(pid) for pid in pids)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 import pydl
 import pydl.nn.functional as F
 from pydl._core import formats, storage
+from tests.harness import while_it_computes
 
 # Statements, each of which has to end with the exception named, not with a signal.
 CRASHES = {
@@ -66,17 +66,6 @@ def test_ends_with_an_exception(name: str) -> None:
     assert done.returncode == 0, done.stderr[-300:]
 
 
-def meanwhile(delay: float, work: Callable[[], Any], other: Callable[[], Any]) -> Any:
-    """The result of `work` in a thread, while `other` runs in this one after a delay."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(work()))
-    thread.start()
-    time.sleep(delay)
-    other()
-    thread.join()
-    return results[0]
-
-
 @pytest.mark.parametrize("name", ["conv2d", "interpolate"])
 def test_memory_order_changes_while_a_kernel_reads(name: str) -> None:
     """A look at the strides puts a tensor's memory in order; the old memory stays while other threads read it."""
@@ -86,15 +75,16 @@ def test_memory_order_changes_while_a_kernel_reads(name: str) -> None:
         return F.conv2d(x, weight) if name == "conv2d" else F.interpolate(x, scale_factor=2)
 
     expected = work(formats.in_own_format(base)).numpy()
-    for milliseconds in range(2, 9):
+    for milliseconds in range(5):
         x = formats.in_own_format(base)
 
-        def look(x: Any = x) -> None:
+        def look(x: Any = x, milliseconds: int = milliseconds) -> None:
+            time.sleep(1e-3 * milliseconds)
             assert x.stride() == (16 * 128 * 128, 128 * 128, 128, 1)
             for _ in range(4):
                 pydl.full((16, 16, 128, 128), float("nan"))  # takes the memory that is free now
 
-        result = meanwhile(milliseconds * 1e-3, partial(work, x), look)
+        result = while_it_computes(partial(work, x), look)
         np.testing.assert_array_equal(result.numpy(), expected)
 
 

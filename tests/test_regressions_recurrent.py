@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from pydl._core import recurrent as kernels
 from pydl._core.errors import ShapeError
 from pydl.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from pydl.ops.recurrent import lstm_sequence, rnn_sequence
+from tests.harness import while_it_computes
 
 lstm: Any = lstm_sequence
 rnn: Any = rnn_sequence
@@ -27,23 +26,18 @@ def test_weights_given_other_memory_during_a_call_are_read_where_they_were() -> 
     sizes, hidden, features = (64,) * 150, 64, 512
     x, w_ih = pydl.randn(sum(sizes), features), pydl.randn(4 * hidden, features) * 0.05
     w_hh, zero = pydl.randn(4 * hidden, hidden) * 0.05, pydl.zeros(64, hidden)
-    start = time.perf_counter()
     expected = lstm(x, sizes, zero, zero, w_ih, w_hh)[0].numpy().tobytes()
-    seconds = time.perf_counter() - start
     for _ in range(2):
         own_x, own_w = x.clone(), w_ih.clone()
-        found: list[Any] = []
 
-        def work(own_x: Any = own_x, own_w: Any = own_w, found: list[Any] = found) -> None:
-            found.append(lstm(own_x, sizes, zero, zero, own_w, w_hh)[0].numpy().tobytes())
+        def work(own_x: Any = own_x, own_w: Any = own_w) -> bytes:
+            return lstm(own_x, sizes, zero, zero, own_w, w_hh)[0].numpy().tobytes()
 
-        thread = threading.Thread(target=work)
-        thread.start()
-        time.sleep(seconds / 4)
-        own_x.data, own_w.data = pydl.zeros(1), pydl.zeros(1)
-        reused = [pydl.full_like(t, 1e3) for t in (x, w_ih, x, w_ih)]
-        thread.join()
-        assert len(reused) == 4 and found == [expected]
+        def other(own_x: Any = own_x, own_w: Any = own_w) -> Any:
+            own_x.data, own_w.data = pydl.zeros(1), pydl.zeros(1)
+            return [pydl.full_like(t, 1e3) for t in (x, w_ih, x, w_ih)]  # take the memory that is free now
+
+        assert while_it_computes(work, other) == expected
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
