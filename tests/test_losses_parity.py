@@ -3,60 +3,19 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import numpy as np
 import pytest
 
 import pydl
 import pydl.nn.functional as F
+from tests.line_parity import same_values
 from tests.lines_losses import LINES
-
-
-def run(T: Any, line: str) -> Any:
-    """Value, type and gradients of Σ cos(i)·y_i for the line's leaves; or what it raises."""
-    leaves: list[Any] = []
-
-    def leaf(shape: tuple[int, ...], normal: bool) -> Any:
-        rng = np.random.default_rng([len(leaves), *shape])
-        leaves.append(T.from_numpy(np.asarray(rng.standard_normal(shape) if normal else rng.random(shape))))
-        return leaves[-1].requires_grad_()
-
-    names = {
-        "T": T, "nn": T.nn, "F": T.nn.functional, "inf": float("inf"), "nan": float("nan"), "L": T.tensor,
-        "f": lambda *shape: leaf(shape, False), "n": lambda *shape: leaf(shape, True),
-    }  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            y = eval(line, names)
-        except Exception as error:
-            return error
-        grads = []
-        if y.requires_grad:
-            v = T.from_numpy(np.cos(np.arange(y.numel())).reshape(tuple(y.shape))).to(y.dtype)
-            grads = list(T.autograd.grad([y], leaves, [v], allow_unused=True))
-    return [y.detach(), *grads]
 
 
 @pytest.mark.parity
 @pytest.mark.parametrize("line", LINES)
 def test_lines(line: str) -> None:
-    import torch
-
-    theirs, ours = run(torch, line), run(pydl, line)
-    if isinstance(theirs, Exception):
-        assert isinstance(ours, type(theirs)), f"torch raises {theirs!r}, pydl gives {ours!r}"
-        return
-    assert not isinstance(ours, Exception), f"torch gives {theirs!r}, pydl raises {ours!r}"
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs, strict=True):
-        assert (a is None) == (b is None)
-        if b is not None:
-            assert a.numpy().dtype == b.numpy().dtype and a.shape == b.shape
-            bound = {"float64": 1e-12, "float32": 1e-6}.get(str(a.numpy().dtype), 0)
-            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=bound, atol=bound)
+    same_values(line)
 
 
 INT64 = np.iinfo(np.int64)

@@ -2,12 +2,12 @@
 """The same lines on modules with pydl and with PyTorch: texts, orders, error types, values from equal weights."""
 
 import inspect
-import re
 
 import numpy as np
 import pytest
 
 import pydl
+from tests.line_parity import same_texts
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch")
 pytestmark = pytest.mark.parity
@@ -206,24 +206,9 @@ nn.utils.vector_to_parameters([1.0], lin.parameters())
 """.strip().split("\n")
 
 
-def outcome(T, line):
-    """The text of what the line gives (or the type of its error), with the library's own names taken out."""
-    scope = {"T": T, "nn": T.nn}
-    exec(SETUP, scope)
-    try:
-        text = repr(eval(line, scope))
-    except Exception as error:
-        return type(error)
-    return re.sub(r"\b(torch|pydl)\.", "", text)
-
-
 @pytest.mark.parametrize("line", LINES)
 def test_same_outcome(line):
-    ours, theirs = outcome(pydl, line), outcome(torch, line)
-    if isinstance(theirs, type):
-        assert isinstance(ours, type) and issubclass(ours, theirs), f"pydl gives {ours}, PyTorch raises {theirs}"
-    else:
-        assert ours == theirs
+    same_texts(line, SETUP)
 
 
 def test_load_state_dict_text():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pydl
+from tests.line_parity import same_values
 from tests.lines import LINES
 
 pytestmark = pytest.mark.parity
@@ -17,65 +18,22 @@ pytestmark = pytest.mark.parity
 KINDS = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
 
 
-def outcome(T: Any, line: str) -> Any:
-    """What the line evaluates to, as comparable Python values; for an error its type."""
-    try:
-        result = eval(line, {"T": T, "nn": T.nn, "F": T.nn.functional, "np": np})
-    except Exception as error:
-        return error
-    return plain(result)
-
-
-def plain(value: Any) -> Any:
-    if isinstance(value, list | tuple) and not hasattr(value, "numel"):
-        return [plain(v) for v in value]
-    if hasattr(value, "requires_grad"):
-        kind = str(value.dtype).split(".")[-1]
-        return (kind, tuple(value.shape), value.requires_grad, value.detach().numpy().tolist())
-    return value if isinstance(value, int | float) else str(value).replace("pydl.", "torch.")
-
-
-def compare(line: str) -> None:
-    import torch
-
-    ours, theirs = outcome(pydl, line), outcome(torch, line)
-    if isinstance(theirs, Exception):
-        assert isinstance(ours, type(theirs)), f"torch raises {theirs!r}, pydl gives {ours!r}"
-        return
-    assert not isinstance(ours, Exception), f"torch gives {theirs!r}, pydl raises {ours!r}"
-    same(ours, theirs)
-
-
-def same(ours: Any, theirs: Any) -> None:
-    if isinstance(theirs, tuple) and isinstance(ours, tuple):
-        assert ours[:3] == theirs[:3]
-        np.testing.assert_allclose(np.array(ours[3], float), np.array(theirs[3], float), rtol=1e-6, atol=1e-7)
-    elif isinstance(theirs, list) and isinstance(ours, list):
-        assert len(ours) == len(theirs)
-        for a, b in zip(ours, theirs, strict=True):
-            same(a, b)
-    elif isinstance(theirs, float):
-        assert ours == pytest.approx(theirs, rel=1e-6, nan_ok=True)
-    else:
-        assert ours == theirs
-
-
 @pytest.mark.parametrize("operator", ["+", "-", "*", "/", "**", "==", "<", "@"])
 @pytest.mark.parametrize("b", KINDS)
 @pytest.mark.parametrize("a", KINDS)
 def test_promotion_of_tensors(a: str, b: str, operator: str) -> None:
     x, y = f"T.tensor([1, 2, 3], dtype=T.{a})", f"T.tensor([1, 2, 1], dtype=T.{b})"
-    compare(f"{x} {operator} {y}")
+    same_values(f"{x} {operator} {y}")
     if operator not in "@":
-        compare(f"{x} {operator} T.tensor(2, dtype=T.{b})")
+        same_values(f"{x} {operator} T.tensor(2, dtype=T.{b})")
 
 
 @pytest.mark.parametrize("operator", ["+", "-", "*", "/", "**", ">="])
 @pytest.mark.parametrize("scalar", ["2", "2.5", "True"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_promotion_of_scalars(kind: str, scalar: str, operator: str) -> None:
-    compare(f"T.tensor([1, 2], dtype=T.{kind}) {operator} {scalar}")
-    compare(f"{scalar} {operator} T.tensor([1, 2], dtype=T.{kind})")
+    same_values(f"T.tensor([1, 2], dtype=T.{kind}) {operator} {scalar}")
+    same_values(f"{scalar} {operator} T.tensor([1, 2], dtype=T.{kind})")
 
 
 @pytest.mark.parametrize(
@@ -105,22 +63,23 @@ def test_promotion_of_scalars(kind: str, scalar: str, operator: str) -> None:
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_result_types(kind: str, name: str) -> None:
-    compare(f"T.tensor([1, 0, 3], dtype=T.{kind}).{name}()")
+    same_values(f"T.tensor([1, 0, 3], dtype=T.{kind}).{name}()")
 
 
 @pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "int8"])
 @pytest.mark.parametrize("mode", ["None", "'floor'", "'trunc'"])
 def test_integer_division(kind: str, mode: str) -> None:
-    compare(f"T.div(T.tensor([7, 5, 0], dtype=T.{kind}), T.tensor([2, 3, 4], dtype=T.{kind}), rounding_mode={mode})")
-    compare(f"T.tensor([7, 5, 1], dtype=T.{kind}) // 2")
-    compare(f"T.tensor([7, 5, 1], dtype=T.{kind}) % 3")
+    x, y = f"T.tensor([7, 5, 0], dtype=T.{kind})", f"T.tensor([2, 3, 4], dtype=T.{kind})"
+    same_values(f"T.div({x}, {y}, rounding_mode={mode})")
+    same_values(f"T.tensor([7, 5, 1], dtype=T.{kind}) // 2")
+    same_values(f"T.tensor([7, 5, 1], dtype=T.{kind}) % 3")
     if mode != "None":
-        compare(f"T.div(T.tensor([1], dtype=T.{kind}), T.tensor([0], dtype=T.{kind}), rounding_mode={mode})")
+        same_values(f"T.div(T.tensor([1], dtype=T.{kind}), T.tensor([0], dtype=T.{kind}), rounding_mode={mode})")
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_lines(line: str) -> None:
-    compare(line)
+    same_values(line)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 import pydl
 from pydl import nn
 from pydl._core.errors import ShapeError
+from tests.line_parity import same_texts
 
 SCOPE = """
 x = T.ones(5, 3, 2)
@@ -129,28 +128,10 @@ nn.LSTMCell(0, 3)(T.ones(2, 0))[0].shape
 """.strip().split("\n")
 
 
-def outcome(lib: Any, line: str) -> Any:
-    """What a line gives, or the type of its error."""
-    scope = {"T": lib, "nn": lib.nn}
-    exec(SCOPE, scope)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = eval(line, scope)
-    except Exception as error:
-        return type(error)
-    return re.sub(r"\b(torch|pydl)\.", "", repr(value))
-
-
 @pytest.mark.parity
 @pytest.mark.parametrize("line", LINES)
 def test_same_outcome(line: str) -> None:
-    torch = pytest.importorskip("torch", reason="compares with PyTorch")
-    ours, theirs = outcome(pydl, line), outcome(torch, line)
-    if isinstance(theirs, type):
-        assert isinstance(ours, type) and issubclass(ours, theirs), f"pydl gives {ours}, PyTorch raises {theirs}"
-    else:
-        assert ours == theirs
+    same_texts(line, SCOPE)
 
 
 # What PyTorch lets pass, reads beyond its memory for, or answers with an accident of its code.

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import pydl
+from tests.line_parity import same_values
 from tests.lines_tensor import LINES
-from tests.test_parity import compare
 
 
 @pytest.mark.parity
 @pytest.mark.parametrize("line", LINES)
 def test_lines_are_torchs(line: str) -> None:
-    compare(line)
+    same_values(line)
 
 
 # --- memory -------------------------------------------------------------------------------------------------------
