@@ -43,6 +43,17 @@ def test_norms_and_clipped_gradients_are_pytorchs(norm_type, dtypes):
         np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=50 * np.finfo(np.float32).eps)
 
 
+@pytest.mark.parametrize("max_norm", [0.7, 1e6])
+@pytest.mark.parametrize("norm_type", [2, 1, math.inf, 3])
+def test_gradients_are_shortened_to_the_bound_and_never_stretched(norm_type, max_norm):
+    arrays = gradients(5, "float64")
+    norm = np.linalg.norm(np.concatenate([a.ravel() for a in arrays]), norm_type)
+    params = make(nn, arrays, pydl.tensor)
+    assert utils.clip_grad_norm_(params, max_norm, norm_type).item() == pytest.approx(norm, rel=1e-12)
+    for param, a in zip(params, arrays, strict=True):
+        np.testing.assert_allclose(param.grad.numpy(), a * min(1, max_norm / (norm + 1e-6)), rtol=1e-12)
+
+
 @pytest.mark.parity
 @pytest.mark.parametrize("name", ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "clip_grads_with_norm_"])
 def test_signatures_are_pytorchs(name):

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from typing import NoReturn
 
 import pytest
 
@@ -45,6 +47,30 @@ def test_a_chain_of_two_million_nodes_on_a_small_stack() -> None:
     finally:
         threading.stack_size(before)
     assert results == [1]
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="timers of POSIX")
+def test_a_signal_ends_a_long_backward() -> None:
+    """Before its end, when the gradients are stored; the next backward runs as ever."""
+    x = leaf(1)
+    y = x
+    for _ in range(DEPTH // 4):
+        y = y + 1.0
+    old = signal.signal(signal.SIGALRM, _stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            y.backward()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert x.grad is None
+    (x * 2).backward()
+    assert float(x.grad) == 2
 
 
 @pytest.mark.parametrize("kind", ["never run back", "views", "with two branches", "in place"])

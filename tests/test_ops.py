@@ -279,6 +279,28 @@ def test_in_place_forms_change_the_tensor_itself(name: str, sample: Sample) -> N
             np.testing.assert_allclose(got, w, rtol=4e-7 * CASES[name].factor, atol=4e-7 * np.abs(w).max(initial=0))
 
 
+def _of_two(sample: Sample) -> bool:
+    """Whether it is a call with two tensors of one shape and nothing else."""
+    shapes = [a.shape if is_float(a) else None for a in sample.args]
+    return len(shapes) == 2 and shapes[0] == shapes[1] and None not in shapes and not sample.kwargs
+
+
+OF_TWO = [name for name in CASES if hasattr(pydl.Tensor, name + "_") and any(map(_of_two, SAMPLES[name]))]
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+@pytest.mark.parametrize("shift", [1, -1])
+@pytest.mark.parametrize("name", ["copy", *OF_TWO])
+def test_in_place_forms_read_before_they_overwrite(name: str, shift: int, recorded: bool) -> None:
+    """The other operand lies in the same memory, one element away."""
+    memory = pydl.from_numpy(Draw(name).positive(2001)).requires_grad_(recorded) * 1
+    target, other = (memory[1:], memory[:-1])[::shift]
+    apart = target.detach().clone(), other.detach().clone()
+    wanted = apart[1] if name == "copy" else bind(pydl, name, CASES[name])(*apart)
+    getattr(target, name + "_")(other)
+    assert identical(target.detach().numpy(), wanted.numpy().astype(np.float64))
+
+
 SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 1e-40, 3e38, -3e38)
 ONE_BY_ONE = [name for name in ("neg", "abs", "exp", "log", "sqrt", "relu", "tanh", "sigmoid") if name in CASES]
 
