@@ -66,7 +66,9 @@ class RandomFills:
         self._check_inplace("bernoulli_")
         probabilities = p.array if isinstance(p, TensorBase) else np.asarray(p, np.float64)
         if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1):
-            raise RuntimeError("bernoulli_ expects p to be in [0, 1]")
+            raise RuntimeError(
+                f"bernoulli_ expects p to be in [0, 1], but it goes from {probabilities.min()} to {probabilities.max()}"
+            )
         stream = generator_or_default(generator)
         if probabilities.ndim == 0:
             mask = tape.empty(tuple(self.shape), np.dtype(np.bool_))

@@ -254,7 +254,7 @@ def normal(
         drawn: Any = generator_or_default(generator).draw(kernels.philox_normal, out, float(mean), float(std))
         return drawn.requires_grad_(requires_grad)
     if isinstance(std, TensorBase) and std.array.size and std.array.min() < 0:
-        raise RuntimeError("normal expects all elements of std >= 0.0")
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, but one is {std.array.min()}")
     np_dtype = tensors[0].array.dtype if dtype is None else dtypes.as_np(dtype)
     shape = np.broadcast_shapes(*(t.array.shape for t in tensors))
     z = randn(shape, generator=generator, dtype=dtypes.from_np(np_dtype)).array
@@ -284,9 +284,11 @@ def _check_weights(weights: np.ndarray[Any, Any], num_samples: int, replacement:
     if weights.ndim not in (1, 2):
         raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, not {weights.ndim}")
     if weights.dtype.kind != "f":
-        raise RuntimeError("multinomial: only supports floating-point dtypes for input")
+        raise RuntimeError(
+            f"multinomial: only supports floating-point dtypes for input, not {dtypes.from_np(weights.dtype)}"
+        )
     if num_samples <= 0:
-        raise RuntimeError("multinomial: cannot sample n_sample <= 0 samples")
+        raise RuntimeError(f"multinomial: cannot sample n_sample <= 0 samples, here {num_samples}")
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise RuntimeError("multinomial: probability tensor contains either `inf`, `nan` or element < 0")
     if (weights.sum(-1) <= 0).any():

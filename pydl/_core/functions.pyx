@@ -10,6 +10,8 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
+from operator import index as as_int
+
 from pydl._core cimport arithmetic, eltwise, inplace as in_place, linalg, promote, shape, sums
 from pydl._core.kernels cimport *
 from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, is_float, requires_grad
@@ -47,11 +49,14 @@ cdef TensorBase unary_in_place(int code, TensorBase x):
     return in_place.unary_(code, x)
 
 
-cdef tuple ints_arg(tuple sizes):
+cdef tuple ints_arg(tuple sizes, str op):
     """Sizes given one by one, or as one sequence."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
-    return tuple([int(s.__index__()) for s in sizes])
+    try:
+        return tuple([int(as_int(s)) for s in sizes])
+    except TypeError:
+        raise TypeError(f"{op}: sizes and dims must be ints, not {sizes!r}") from None
 
 
 def neg(input):
@@ -716,7 +721,7 @@ def view(input, *size):
         tensor([[0, 1, 2],
                 [3, 4, 5]])
     """
-    return shape.view(tensor_arg(input, "view", "input"), ints_arg(size))
+    return shape.view(tensor_arg(input, "view", "input"), ints_arg(size, "view"))
 
 
 def reshape(input, *shape_):
@@ -731,7 +736,7 @@ def reshape(input, *shape_):
                 [2, 3],
                 [4, 5]])
     """
-    return shape.reshape(tensor_arg(input, "reshape", "input"), ints_arg(shape_))
+    return shape.reshape(tensor_arg(input, "reshape", "input"), ints_arg(shape_, "reshape"))
 
 
 def flatten(input, start_dim=0, end_dim=-1):
@@ -798,7 +803,7 @@ def permute(input, *dims):
         >>> pydl.permute(pydl.ones(2, 3, 4), (2, 0, 1)).shape
         pydl.Size([4, 2, 3])
     """
-    return shape.permute(tensor_arg(input, "permute", "input"), ints_arg(dims))
+    return shape.permute(tensor_arg(input, "permute", "input"), ints_arg(dims, "permute"))
 
 
 def expand(input, *size):
@@ -812,7 +817,7 @@ def expand(input, *size):
         tensor([[1, 1, 1],
                 [2, 2, 2]])
     """
-    return shape.expand(tensor_arg(input, "expand", "input"), ints_arg(size))
+    return shape.expand(tensor_arg(input, "expand", "input"), ints_arg(size, "expand"))
 
 
 def squeeze(input, dim=None):

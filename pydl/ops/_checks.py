@@ -54,6 +54,14 @@ def dims_arg(dim: int | Iterable[int] | None, ndim: int, op: str) -> tuple[int, 
     return tuple(sorted(dims)) if dims and ndim else tuple(range(ndim))
 
 
+def ints_arg(value: Any, op: str, name: str) -> tuple[int, ...]:
+    """One int or a sequence of them, as a tuple."""
+    try:
+        return tuple(map(as_int, value)) if isinstance(value, Iterable) else (as_int(value),)
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be an int or a sequence of ints, not {value!r}") from None
+
+
 def sizes_arg(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given one by one, `f(2, 3)`, or as one sequence, `f((2, 3))`."""
     if len(sizes) == 1 and isinstance(sizes[0], Sequence):

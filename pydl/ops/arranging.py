@@ -13,7 +13,7 @@ from pydl._core.strided import strided_view
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
 from pydl.ops._arrays import Array, dense
-from pydl.ops._checks import dim_arg, dims_arg, sizes_arg, tensor_arg
+from pydl.ops._checks import dim_arg, dims_arg, ints_arg, sizes_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.gathering import index_select
 
@@ -100,11 +100,10 @@ class roll:
 
     def check(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> tuple[Any, ...]:
         tensor_arg(input, "roll", "input")
-        by = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-        axes = () if dims is None else (dims,) if isinstance(dims, int) else tuple(dims)
+        by, axes = ints_arg(shifts, "roll", "shifts"), () if dims is None else ints_arg(dims, "roll", "dims")
         if not axes:
             if len(by) != 1:
-                raise RuntimeError("roll: without dims there must be one shift")
+                raise RuntimeError(f"roll: without dims there must be one shift, not {len(by)}")
             return input, by[0], None
         if len(by) != len(axes):
             raise RuntimeError(f"roll: shifts and dimensions must align; shifts: {len(by)}, dims: {len(axes)}")
@@ -183,11 +182,13 @@ def repeat_interleave(input: Tensor, repeats: int | Tensor, dim: int | None = No
         input, dim = input.reshape(-1), 0
     dim = dim_arg(dim, input.array.ndim, "repeat_interleave")
     n = input.array.shape[dim]
+    if not isinstance(repeats, int):
+        tensor_arg(repeats, "repeat_interleave", "repeats, if not an int,")
     times = np.asarray(repeats if isinstance(repeats, int) else repeats.array)
     if times.size not in (1, n) or times.ndim > 1:
         raise RuntimeError(f"repeat_interleave: repeats {times.shape} must have the size of dimension {dim}, {n}")
     if times.size and times.min() < 0:
-        raise RuntimeError("repeat_interleave: repeats can not be negative")
+        raise RuntimeError(f"repeat_interleave: repeats can not be negative, but one is {times.min()}")
     return index_select(input, dim, wrap(np.repeat(np.arange(n), times)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
-from pydl.ops._checks import dim_arg, tensor_arg
+from pydl.ops._checks import dim_arg, ints_arg, tensor_arg
 from pydl.ops._declare import composite
 
 __all__ = ["addcdiv", "addcmul", "broadcast_tensors", "broadcast_to", "lerp", "meshgrid", "movedim", "unflatten"]
@@ -79,8 +79,8 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     """
     tensor_arg(input, "movedim", "input")
     ndim = input.array.ndim
-    from_ = [dim_arg(d, ndim, "movedim") for d in ([source] if isinstance(source, int) else source)]
-    to = [dim_arg(d, ndim, "movedim") for d in ([destination] if isinstance(destination, int) else destination)]
+    from_ = [dim_arg(d, ndim, "movedim") for d in ints_arg(source, "movedim", "source")]
+    to = [dim_arg(d, ndim, "movedim") for d in ints_arg(destination, "movedim", "destination")]
     if len(from_) != len(to) or len(set(from_)) != len(from_) or len(set(to)) != len(to):
         raise RuntimeError(f"movedim: repeated dims, or another number of them, in {source} and {destination}")
     order = [d for d in range(ndim) if d not in from_]
@@ -103,13 +103,14 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     tensor_arg(input, "unflatten", "input")
     shape = input.array.shape
     d = dim_arg(dim, len(shape), "unflatten")
+    sizes = ints_arg(sizes, "unflatten", "sizes")
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     known = 1
     for n in sizes:
         known *= 1 if n == -1 else n
     if list(sizes).count(-1) > 1 or (known != shape[d] if -1 not in sizes else known == 0 or shape[d] % known):
-        raise ShapeError(f"unflatten: sizes {tuple(sizes)} do not multiply to {shape[d]}, the size of dimension {d}")
+        raise ShapeError(f"unflatten: sizes {sizes} do not multiply to {shape[d]}, the size of dimension {d}")
     full = [shape[d] // known if n == -1 else n for n in sizes]
     return input.reshape([*shape[:d], *full, *shape[d + 1 :]])
 
@@ -127,7 +128,7 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
                 [1, 2]])
     """
     tensor_arg(input, "broadcast_to", "input")
-    return input.expand(tuple(size))
+    return input.expand(ints_arg(size, "broadcast_to", "size"))
 
 
 @composite

@@ -15,6 +15,7 @@ from pydl._core.errors import ShapeError
 from pydl._core.formats import in_own_format
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled
+from pydl.ops._checks import tensor_arg
 from pydl.ops._conv_checks import (
     Sizes,
     check_geometry,
@@ -75,6 +76,7 @@ class convolution:
         output_padding: Sizes,
         groups: int,
     ) -> tuple[Any, ...]:
+        tensor_arg(input, "convolution", "input")
         n = input.ndim - 2
         name = f"conv_transpose{n}d" if transposed else f"conv{n}d"
         check_tensors(name, n, input=input, weight=weight, bias=bias)

@@ -60,7 +60,10 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     tensor_arg(input, "bincount", "input")
     values: Array = input.array
     if values.ndim != 1 or values.dtype.kind not in "iu" or (values.size and values.min() < 0):
-        raise RuntimeError("bincount: only supports 1-d non-negative integral inputs.")
+        raise RuntimeError(
+            f"bincount: only supports 1-d non-negative integral inputs, not {values.shape} {input.dtype}"
+            + (f" with {values.min()}" if values.size else "")
+        )
     if weights is None:
         return dense(np.bincount(values, minlength=minlength).astype(np.int64))
     tensor_arg(weights, "bincount", "weights")

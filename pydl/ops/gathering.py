@@ -201,6 +201,8 @@ def _scatter_source(input: Tensor, index: Tensor, src: Any, value: Any) -> Tenso
     if isinstance(source, Tensor) and (src is not None or source.array.ndim):
         return source
     tensor_arg(index, "scatter", "index")
+    if not isinstance(source, (Tensor, bool, int, float, np.generic)):
+        raise TypeError(f"scatter: src must be a Tensor or a number, not {type(source).__name__}")
     number = source.array if isinstance(source, Tensor) else np.array(source, input.array.dtype)
     return wrap(np.broadcast_to(number, index.array.shape))
 

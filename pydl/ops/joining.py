@@ -15,7 +15,7 @@ from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import empty
 from pydl.ops._arrays import along
-from pydl.ops._checks import dim_arg, tensor_arg
+from pydl.ops._checks import dim_arg, ints_arg, tensor_arg
 from pydl.ops._declare import composite, op
 
 __all__ = [
@@ -294,7 +294,7 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
     """
     tensor_arg(input, "split_with_sizes", "input")
     dim = dim_arg(dim, input.array.ndim, "split_with_sizes")
-    n, sizes = input.array.shape[dim], [as_int(s) for s in split_sizes]
+    n, sizes = input.array.shape[dim], ints_arg(split_sizes, "split_with_sizes", "split_sizes")
     if sum(sizes) != n or min(sizes, default=0) < 0:
         raise RuntimeError(f"split_with_sizes: sizes must sum exactly to {n} (dimension {dim}), but are {sizes}")
     starts = np.cumsum([0, *sizes]).tolist()
