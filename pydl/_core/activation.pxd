@@ -2,10 +2,9 @@
 """Activations with parameters: their codes, and the one way to run them, recorded, in place or not."""
 
 cdef extern from "activation_kernels.h" nogil:
+    # Those that this module names itself; activation_functions declares the others.
     enum:
-        PYDL_A_leaky_relu, PYDL_A_hardtanh, PYDL_A_threshold, PYDL_A_hardshrink, PYDL_A_softshrink, PYDL_A_hardsigmoid
-        PYDL_A_hardswish, PYDL_A_elu, PYDL_A_softplus, PYDL_A_gelu, PYDL_A_gelu_tanh, PYDL_A_silu, PYDL_A_mish
-        PYDL_A_logsigmoid, PYDL_A_softsign, PYDL_A_tanhshrink, PYDL_A_erf, PYDL_A_erfc, PYDL_A_expm1, PYDL_A_log1p
+        PYDL_A_leaky_relu, PYDL_A_hardtanh, PYDL_A_threshold, PYDL_A_hardswish, PYDL_A_softsign, PYDL_N_ACTIVATION
     ctypedef void pydl_activation_fn(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, const double*) noexcept nogil
     ctypedef void pydl_activation_bwd_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t,
                                          const double*) noexcept nogil

@@ -26,12 +26,17 @@ from pydl._core.errors import ShapeError
 
 cnp.import_array()
 
+cdef extern from *:
+    """
+    #include "activation_kernels.h"
+    #define PYDL_ACTIVATION_NAME(name) #name,
+    static const char *const pydl_activation_names[] = {PYDL_ACTIVATION(PYDL_ACTIVATION_NAME)};
+    """
+    const char** pydl_activation_names
+
 # By code; the derivative as a function of recorded operations, None for what is linear between kinks.
-cdef list slopes = [None] * 20
-cdef tuple CODES = (
-    "leaky_relu", "hardtanh", "threshold", "hardshrink", "softshrink", "hardsigmoid", "hardswish", "elu", "softplus", "gelu", "gelu_tanh",
-    "silu", "mish", "logsigmoid", "softsign", "tanhshrink", "erf", "erfc", "expm1", "log1p",
-)
+cdef list slopes = [None] * PYDL_N_ACTIVATION
+cdef tuple CODES = tuple([pydl_activation_names[code].decode() for code in range(PYDL_N_ACTIVATION)])
 
 
 def set_slopes(dict functions not None) -> None:

@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The activations that users call, with their parameters and their documentation; `activation` has what they share."""
+"""The activations that users call, with their parameters and their documentation; `activation` has what they share.
 
-from pydl._core.activation cimport (
-    PYDL_A_elu, PYDL_A_erf, PYDL_A_erfc, PYDL_A_expm1, PYDL_A_gelu, PYDL_A_gelu_tanh, PYDL_A_hardshrink,
-    PYDL_A_hardsigmoid, PYDL_A_hardswish, PYDL_A_hardtanh, PYDL_A_leaky_relu, PYDL_A_log1p, PYDL_A_logsigmoid,
-    PYDL_A_mish, PYDL_A_silu, PYDL_A_softplus, PYDL_A_softshrink, PYDL_A_softsign, PYDL_A_tanhshrink,
-    PYDL_A_threshold, activate,
-)
+At the end their derivatives as compositions, for where the derivative itself is recorded (create_graph): so there are those of any
+order. What is linear between kinks needs none. Most of it is documentation: more than 400 lines.
+"""
+
+import math
+
+from pydl._core.activation cimport activate
+
+from pydl._core import functions as f
+from pydl._core.activation import set_slopes
+
+cdef extern from "activation_kernels.h":
+    enum:
+        PYDL_A_leaky_relu, PYDL_A_hardtanh, PYDL_A_threshold, PYDL_A_hardshrink, PYDL_A_softshrink, PYDL_A_hardsigmoid
+        PYDL_A_hardswish, PYDL_A_elu, PYDL_A_softplus, PYDL_A_gelu, PYDL_A_gelu_tanh, PYDL_A_silu, PYDL_A_mish
+        PYDL_A_logsigmoid, PYDL_A_softsign, PYDL_A_tanhshrink, PYDL_A_erf, PYDL_A_erfc, PYDL_A_expm1, PYDL_A_log1p
 
 cdef double SELU_ALPHA = 1.6732632423543772848170429916717
 cdef double SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def relu6(input, bint inplace=False):
-    """min(max(x, 0), 6). Shapes: any; integers stay integers. Gradient: dy where 0 < x < 6, else 0.
-    Source: torch.nn.functional.relu6.
+    """min(max(x, 0), 6).
+
+    Shapes: any; integers stay integers. Gradient: dy where 0 < x < 6, else 0. Errors: TypeError unless input is a
+    Tensor. Source: torch.nn.functional.relu6.
 
     Example:
         >>> import pydl
@@ -25,7 +37,9 @@ def relu6(input, bint inplace=False):
 
 
 def leaky_relu(input, double negative_slope=0.01, bint inplace=False):
-    """y = x above 0, negative_slope · x below. Shapes: any. Gradient: dy or negative_slope · dy (at 0 too).
+    """y = x above 0, negative_slope · x below.
+
+    Shapes: any. Gradient: dy or negative_slope · dy (at 0 too). Errors: TypeError unless input is a Tensor.
     Source: torch.nn.functional.leaky_relu.
 
     Example:
@@ -43,7 +57,9 @@ def leaky_relu_(input, double negative_slope=0.01):
 
 
 def elu(input, double alpha=1.0, bint inplace=False):
-    """y = x above 0, alpha (eˣ − 1) below. Shapes: any. Gradient: dy, or alpha · eˣ · dy where x ≤ 0.
+    """y = x above 0, alpha (eˣ − 1) below.
+
+    Shapes: any. Gradient: dy, or alpha · eˣ · dy where x ≤ 0. Errors: TypeError unless input is a Tensor.
     Source: torch.nn.functional.elu.
 
     Example:
@@ -61,8 +77,10 @@ def elu_(input, double alpha=1.0):
 
 
 def selu(input, bint inplace=False):
-    """y = 1.0507 (x above 0, 1.6733 (eˣ − 1) below): the elu that keeps mean 0 and variance 1. Shapes: any.
-    Gradient: as elu's. Source: torch.nn.functional.selu, torch.selu.
+    """y = 1.0507 (x above 0, 1.6733 (eˣ − 1) below): the elu that keeps mean 0 and variance 1.
+
+    Shapes: any. Gradient: as elu's. Errors: TypeError unless input is a Tensor. Source: torch.nn.functional.selu,
+    torch.selu.
 
     Example:
         >>> import pydl
@@ -88,7 +106,7 @@ def celu(input, double alpha=1.0, bint inplace=False):
         tensor([-1.2642,  0.0000,  3.0000])
     """
     if alpha == 0:
-        raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0 for CELU")
+        raise RuntimeError("celu: alpha cannot be 0 for CELU")
     return activate("celu", PYDL_A_elu, input, alpha, 1, 1 / alpha, inplace)
 
 
@@ -96,7 +114,7 @@ def celu_(input, double alpha=1.0):
     """celu in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.nn.functional.celu_."""
     if alpha == 0:
-        raise RuntimeError("celu_: ZeroDivisionError: alpha cannot be 0 for CELU")
+        raise RuntimeError("celu_: alpha cannot be 0 for CELU")
     return activate("celu", PYDL_A_elu, input, alpha, 1, 1 / alpha, True)
 
 
@@ -123,8 +141,10 @@ def hardtanh_(input, double min_val=-1.0, double max_val=1.0):
 
 
 def threshold(input, double threshold, double value, bint inplace=False):
-    """y = x above the threshold, else value. Shapes: any; integers stay integers. Gradient: dy above the threshold, else 0.
-    Source: torch.nn.functional.threshold, torch.threshold.
+    """y = x above the threshold, else value.
+
+    Shapes: any; integers stay integers. Gradient: dy above the threshold, else 0. Errors: TypeError unless input is a
+    Tensor. Source: torch.nn.functional.threshold, torch.threshold.
 
     Example:
         >>> import pydl
@@ -141,7 +161,9 @@ def threshold_(input, double threshold, double value):
 
 
 def hardsigmoid(input, bint inplace=False):
-    """y = min(max(x + 3, 0), 6) / 6. Shapes: any. Gradient: dy / 6 where −3 < x < 3, else 0.
+    """y = min(max(x + 3, 0), 6) / 6.
+
+    Shapes: any. Gradient: dy / 6 where −3 < x < 3, else 0. Errors: TypeError unless input is a Tensor.
     Source: torch.nn.functional.hardsigmoid.
 
     Example:
@@ -168,8 +190,10 @@ def gelu(input, *, str approximate="none"):
 
 
 def hardswish(input, bint inplace=False):
-    """y = x min(max(x + 3, 0), 6) / 6. Shapes: any. Gradient: dy (x/3 + 1/2) where −3 < x < 3, dy above, 0 below.
-    Source: torch.nn.functional.hardswish.
+    """y = x min(max(x + 3, 0), 6) / 6.
+
+    Shapes: any. Gradient: dy (x/3 + 1/2) where −3 < x < 3, dy above, 0 below. Errors: TypeError unless input is a
+    Tensor. Source: torch.nn.functional.hardswish.
 
     Example:
         >>> import pydl
@@ -180,7 +204,10 @@ def hardswish(input, bint inplace=False):
 
 
 def silu(input, bint inplace=False):
-    """y = x σ(x), also known as swish. Shapes: any. Gradient: dy σ(x) (1 + x (1 − σ(x))). Source: torch.nn.functional.silu.
+    """y = x σ(x), also known as swish.
+
+    Shapes: any. Gradient: dy σ(x) (1 + x (1 − σ(x))). Errors: TypeError unless input is a Tensor.
+    Source: torch.nn.functional.silu.
 
     Example:
         >>> import pydl
@@ -191,7 +218,10 @@ def silu(input, bint inplace=False):
 
 
 def mish(input, bint inplace=False):
-    """y = x tanh(log(1 + eˣ)). Shapes: any. Gradient: dy (t + x (1 − t²) σ(x)) for t = y / x. Source: torch.nn.functional.mish.
+    """y = x tanh(log(1 + eˣ)).
+
+    Shapes: any. Gradient: dy (t + x (1 − t²) σ(x)) for t = y / x. Errors: TypeError unless input is a Tensor.
+    Source: torch.nn.functional.mish.
 
     Example:
         >>> import pydl
@@ -202,7 +232,9 @@ def mish(input, bint inplace=False):
 
 
 def hardshrink(input, double lambd=0.5):
-    """y = x, but 0 where |x| ≤ lambd. Shapes: any. Gradient: dy outside, 0 inside.
+    """y = x, but 0 where |x| ≤ lambd.
+
+    Shapes: any. Gradient: dy outside, 0 inside. Errors: TypeError unless input is a Tensor.
     Source: torch.nn.functional.hardshrink, torch.hardshrink.
 
     Example:
@@ -228,8 +260,10 @@ def softshrink(input, double lambd=0.5):
 
 
 def tanhshrink(input):
-    """y = x − tanh x. Shapes: any; integers are computed in the default type. Gradient: dy tanh² x.
-    Source: torch.nn.functional.tanhshrink.
+    """y = x − tanh x.
+
+    Shapes: any; integers are computed in the default type. Gradient: dy tanh² x. Errors: TypeError unless input is a
+    Tensor. Source: torch.nn.functional.tanhshrink.
 
     Example:
         >>> import pydl
@@ -240,8 +274,10 @@ def tanhshrink(input):
 
 
 def softsign(input):
-    """y = x / (1 + |x|). Shapes: any; integers are computed in the default type. Gradient: dy / (1 + |x|)².
-    Source: torch.nn.functional.softsign.
+    """y = x / (1 + |x|).
+
+    Shapes: any; integers are computed in the default type. Gradient: dy / (1 + |x|)². Errors: TypeError unless input is
+    a Tensor. Source: torch.nn.functional.softsign.
 
     Example:
         >>> import pydl
@@ -252,7 +288,9 @@ def softsign(input):
 
 
 def softplus(input, double beta=1.0, double threshold=20.0):
-    """y = log(1 + e^(beta x)) / beta, and x where beta x > threshold. Shapes: any. Gradient: dy σ(beta x).
+    """y = log(1 + e^(beta x)) / beta, and x where beta x > threshold.
+
+    Shapes: any. Gradient: dy σ(beta x). Errors: TypeError unless input is a Tensor.
     Source: torch.nn.functional.softplus.
 
     Example:
@@ -264,7 +302,9 @@ def softplus(input, double beta=1.0, double threshold=20.0):
 
 
 def logsigmoid(input):
-    """y = log σ(x) = −log(1 + e⁻ˣ). Shapes: any. Gradient: dy σ(−x). Source: torch.nn.functional.logsigmoid.
+    """y = log σ(x) = −log(1 + e⁻ˣ).
+
+    Shapes: any. Gradient: dy σ(−x). Errors: TypeError unless input is a Tensor. Source: torch.nn.functional.logsigmoid.
 
     Example:
         >>> import pydl
@@ -275,8 +315,10 @@ def logsigmoid(input):
 
 
 def erf(input):
-    """y = 2/√π ∫₀ˣ e^(−t²) dt. Shapes: any; integers are computed in the default type. Gradient: dy · 2/√π · e^(−x²).
-    Source: torch.erf.
+    """y = 2/√π ∫₀ˣ e^(−t²) dt.
+
+    Shapes: any; integers are computed in the default type. Gradient: dy · 2/√π · e^(−x²). Errors: TypeError unless
+    input is a Tensor. Source: torch.erf.
 
     Example:
         >>> import pydl
@@ -293,8 +335,10 @@ def erf_(input):
 
 
 def erfc(input):
-    """y = 1 − erf x, exact in the right tail. Shapes: any; integers are computed in the default type.
-    Gradient: −dy · 2/√π · e^(−x²). Source: torch.erfc.
+    """y = 1 − erf x, exact in the right tail.
+
+    Shapes: any; integers are computed in the default type. Gradient: −dy · 2/√π · e^(−x²). Errors: TypeError unless
+    input is a Tensor. Source: torch.erfc.
 
     Example:
         >>> import pydl
@@ -311,8 +355,10 @@ def erfc_(input):
 
 
 def expm1(input):
-    """y = eˣ − 1, exact for small x. Shapes: any; integers are computed in the default type. Gradient: dy · eˣ.
-    Source: torch.expm1.
+    """y = eˣ − 1, exact for small x.
+
+    Shapes: any; integers are computed in the default type. Gradient: dy · eˣ. Errors: TypeError unless input is a
+    Tensor. Source: torch.expm1.
 
     Example:
         >>> import pydl
@@ -329,8 +375,10 @@ def expm1_(input):
 
 
 def log1p(input):
-    """y = log(1 + x), exact for small x; −∞ at −1, NaN below. Shapes: any; integers are computed in the default type.
-    Gradient: dy / (1 + x). Source: torch.log1p.
+    """y = log(1 + x), exact for small x; −∞ at −1, NaN below.
+
+    Shapes: any; integers are computed in the default type. Gradient: dy / (1 + x). Errors: TypeError unless input is a
+    Tensor. Source: torch.log1p.
 
     Example:
         >>> import pydl
@@ -344,3 +392,44 @@ def log1p_(input):
     """log1p in place: x is overwritten with the result. Errors: RuntimeError for a leaf that requires grad.
     Source: torch.Tensor.log1p_."""
     return activate("log1p", PYDL_A_log1p, input, 0, 0, 0, True)
+
+
+# --- derivatives of the smooth ones, of x and the three parameters ---------------------------------------------------
+
+cdef double DENSITY = 1 / math.sqrt(2 * math.pi)
+cdef double ERF = 2 / math.sqrt(math.pi)
+cdef double GELU_K = 2 * math.sqrt(2 / math.pi)
+cdef double GELU_CUBE = 0.044715
+
+
+def _silu(x, *_):
+    s = f.sigmoid(x)
+    return s + x * s * (1 - s)
+
+
+def _mish(x, *_):
+    t = f.tanh(softplus(x))
+    return t + x * (1 - t * t) * f.sigmoid(x)
+
+
+def _gelu_tanh(x, *_):
+    s = f.sigmoid(x * GELU_K * (1 + x * x * GELU_CUBE))
+    return s + x * s * (1 - s) * (1 + x * x * (3 * GELU_CUBE)) * GELU_K
+
+
+set_slopes({
+    "elu": lambda x, alpha, scale, inner: f.where(x > 0, scale, f.exp(f.clamp(x * inner, max=0)) * (alpha * scale * inner)),
+    "softplus": lambda x, beta, limit, _: f.where(x * beta > limit, 1.0, f.sigmoid(x * beta)),
+    "logsigmoid": lambda x, *_: f.sigmoid(-x),
+    "silu": _silu,
+    "mish": _mish,
+    "gelu": lambda x, *_: erfc(x * (-1 / math.sqrt(2))) * 0.5 + x * f.exp(x * x * -0.5) * DENSITY,
+    "gelu_tanh": _gelu_tanh,
+    "hardswish": lambda x, *_: f.where(x <= -3, 0.0, f.where(x >= 3, 1.0, x / 3 + 0.5)),
+    "softsign": lambda x, *_: f.reciprocal(f.square(1 + f.abs(x))),
+    "tanhshrink": lambda x, *_: f.square(f.tanh(x)),
+    "erf": lambda x, *_: f.exp(-(x * x)) * ERF,
+    "erfc": lambda x, *_: f.exp(-(x * x)) * -ERF,
+    "expm1": lambda x, *_: f.exp(x),
+    "log1p": lambda x, *_: f.reciprocal(1 + x),
+})
