@@ -172,7 +172,15 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
 
 
 def scalar_tensor(s: float, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A 0-d tensor of the default type with the number s. Source: torch.scalar_tensor."""
+    """A 0-d tensor of the default type with the number s.
+
+    Errors: TypeError for what is no number. Source: torch.scalar_tensor.
+
+    Example:
+        >>> import pydl
+        >>> pydl.scalar_tensor(3)
+        tensor(3.)
+    """
     return full((), s, dtype=dtype or dtypes.get_default_dtype(), device=device, requires_grad=requires_grad)
 
 
@@ -270,6 +278,8 @@ def full(
     """
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
+    if not isinstance(fill_value, (bool, int, float, np.generic)):
+        raise TypeError(f"full: fill_value must be a number, not {type(fill_value).__name__}")
     wanted = dtype if dtype is not None else dtypes.from_np(dtypes.scalar_np(type(fill_value)))
     made = empty(size, dtype=wanted, layout=layout, device=device)
     made.array.fill(fill_value)
@@ -299,7 +309,15 @@ def empty_like(
     pin_memory: bool = False,
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
-    """An uninitialised tensor with the shape and type of `input`. Source: torch.empty_like."""
+    """An uninitialised tensor with the shape and type of `input`.
+
+    Errors: TypeError unless input is a Tensor. Source: torch.empty_like.
+
+    Example:
+        >>> import pydl
+        >>> pydl.empty_like(pydl.ones(2, 3)).shape
+        pydl.Size([2, 3])
+    """
     made: Tensor = _like("empty_like", input, dtype, layout, device, memory_format)
     return made.requires_grad_(requires_grad)
 
@@ -314,7 +332,13 @@ def zeros_like(
     pin_memory: bool = False,
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
-    """Zeros with the shape and type of `input`. Source: torch.zeros_like."""
+    """Zeros with the shape and type of `input`. Errors: TypeError unless input is a Tensor. Source: torch.zeros_like.
+
+    Example:
+        >>> import pydl
+        >>> pydl.zeros_like(pydl.ones(2))
+        tensor([0., 0.])
+    """
     made: Tensor = _like("zeros_like", input, dtype, layout, device, memory_format)
     made.array.fill(0)
     return made.requires_grad_(requires_grad)
@@ -330,7 +354,13 @@ def ones_like(
     pin_memory: bool = False,
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
-    """Ones with the shape and type of `input`. Source: torch.ones_like."""
+    """Ones with the shape and type of `input`. Errors: TypeError unless input is a Tensor. Source: torch.ones_like.
+
+    Example:
+        >>> import pydl
+        >>> pydl.ones_like(pydl.zeros(2))
+        tensor([1., 1.])
+    """
     made: Tensor = _like("ones_like", input, dtype, layout, device, memory_format)
     made.array.fill(1)
     return made.requires_grad_(requires_grad)
@@ -347,7 +377,15 @@ def full_like(
     pin_memory: bool = False,
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
-    """One number everywhere, with the shape and type of `input`. Source: torch.full_like."""
+    """One number everywhere, with the shape and type of `input`.
+
+    Errors: TypeError unless input is a Tensor. Source: torch.full_like.
+
+    Example:
+        >>> import pydl
+        >>> pydl.full_like(pydl.ones(2), 7)
+        tensor([7., 7.])
+    """
     made: Tensor = _like("full_like", input, dtype, layout, device, memory_format)
     made.array.fill(fill_value.item() if isinstance(fill_value, Tensor) else fill_value)
     return made.requires_grad_(requires_grad)

@@ -179,6 +179,11 @@ def randperm(
     return (made if dtype is None else made.to(dtype)).requires_grad_(requires_grad)
 
 
+def _check_like(input: object, op: str) -> None:
+    if not isinstance(input, TensorBase):
+        raise TypeError(f"{op}: input must be a Tensor, not {type(input).__name__}")
+
+
 def rand_like(
     input: TensorBase,
     *,
@@ -189,7 +194,16 @@ def rand_like(
     requires_grad: bool = False,
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
-    """Uniform numbers of [0, 1) with the shape and type of `input`. Source: torch.rand_like."""
+    """Uniform numbers of [0, 1) with the shape and type of `input`.
+
+    Errors: TypeError unless input is a Tensor. Source: torch.rand_like.
+
+    Example:
+        >>> import pydl
+        >>> pydl.rand_like(pydl.ones(2, 3)).shape
+        pydl.Size([2, 3])
+    """
+    _check_like(input, "rand_like")
     made = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
     return made.uniform_(generator=generator).requires_grad_(requires_grad)
 
@@ -204,7 +218,16 @@ def randn_like(
     requires_grad: bool = False,
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
-    """Standard normal numbers with the shape and type of `input`. Source: torch.randn_like."""
+    """Standard normal numbers with the shape and type of `input`.
+
+    Errors: TypeError unless input is a Tensor. Source: torch.randn_like.
+
+    Example:
+        >>> import pydl
+        >>> pydl.randn_like(pydl.ones(2, 3)).shape
+        pydl.Size([2, 3])
+    """
+    _check_like(input, "randn_like")
     made = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
     return made.normal_(generator=generator).requires_grad_(requires_grad)
 
@@ -221,7 +244,16 @@ def randint_like(
     requires_grad: bool = False,
     memory_format: Any = dtypes.preserve_format,
 ) -> Tensor:
-    """Integers of [low, high), or [0, low), with the shape and type of `input`. Source: torch.randint_like."""
+    """Integers of [low, high), or [0, low), with the shape and type of `input`.
+
+    Errors: TypeError unless input is a Tensor. Source: torch.randint_like.
+
+    Example:
+        >>> import pydl
+        >>> pydl.randint_like(pydl.ones(2, 3), 5).shape
+        pydl.Size([2, 3])
+    """
+    _check_like(input, "randint_like")
     low, high = (0, low) if high is None else (low, high)
     made: Any = _integers(low, high, tuple(input.shape), generator, input.dtype if dtype is None else dtype)
     return made.requires_grad_(requires_grad)
@@ -273,6 +305,7 @@ def bernoulli(input: TensorBase, p: float | None = None, *, generator: Generator
         >>> pydl.bernoulli(pydl.tensor([0., 1.]))
         tensor([0., 1.])
     """
+    _check_like(input, "bernoulli")
     made = empty_like(input)
     return made.bernoulli_(input.detach() if p is None else p, generator=generator)
 

@@ -224,3 +224,9 @@ def test_filling_counts_as_a_change() -> None:
 def test_empty_tensors() -> None:
     for t in (pydl.rand(0), pydl.randn(2, 0), pydl.randint(3, (0,)), pydl.bernoulli(pydl.zeros(0))):
         assert t.numel() == 0
+
+
+@pytest.mark.parametrize("name", ["rand_like", "randn_like", "randint_like", "bernoulli", "empty_like", "full_like"])
+def test_what_is_no_tensor_is_refused_by_name(name):
+    with pytest.raises(TypeError, match=f"^{name}: input must be a Tensor, not int"):
+        getattr(pydl, name)(3, 4) if name in ("randint_like", "full_like") else getattr(pydl, name)(3)

@@ -248,11 +248,20 @@ class triu:
         return triu(dy, ctx.diagonal)
 
 
+def _triangle(row: int, col: int, offset: int, op_name: str) -> tuple[int, int, int]:
+    """The arguments as NumPy takes them."""
+    row, col, offset = ints_arg((row, col, offset), op_name, "(row, col, offset)")
+    if row < 0 or col < 0:
+        raise RuntimeError(f"{op_name}: row and col must not be negative, but they are {row} and {col}")
+    return row, offset, col
+
+
 @composite(differentiable=False)
 def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
     """The (2, n) indices of the lower triangle of a row × col matrix, row by row.
 
-    Shapes: int64. Gradient: none. Errors: TypeError for sizes that are no integers. Source: torch.tril_indices.
+    Shapes: int64. Gradient: none. Errors: TypeError for what is no integer, RuntimeError for negative sizes.
+    Source: torch.tril_indices.
 
     Example:
         >>> import pydl
@@ -260,14 +269,15 @@ def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
         tensor([[0, 1, 1],
                 [0, 0, 1]])
     """
-    return dense(np.stack(np.tril_indices(row, offset, col)))
+    return dense(np.stack(np.tril_indices(*_triangle(row, col, offset, "tril_indices"))))
 
 
 @composite(differentiable=False)
 def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
     """The (2, n) indices of the upper triangle of a row × col matrix, row by row.
 
-    Shapes: int64. Gradient: none. Errors: TypeError for sizes that are no integers. Source: torch.triu_indices.
+    Shapes: int64. Gradient: none. Errors: TypeError for what is no integer, RuntimeError for negative sizes.
+    Source: torch.triu_indices.
 
     Example:
         >>> import pydl
@@ -275,7 +285,7 @@ def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
         tensor([[0, 0, 1],
                 [0, 1, 1]])
     """
-    return dense(np.stack(np.triu_indices(row, offset, col)))
+    return dense(np.stack(np.triu_indices(*_triangle(row, col, offset, "triu_indices"))))
 
 
 def _diagonal_places(n: int, offset: int) -> tuple[Array, Array]:

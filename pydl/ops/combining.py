@@ -18,13 +18,14 @@ __all__ = ["addcdiv", "addcmul", "broadcast_tensors", "broadcast_to", "lerp", "m
 def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
     """y = x + value · a · b. Shapes: broadcast. Gradient: dx = dy, da = value b dy, db = value a dy.
 
-    Errors: ShapeError if they do not broadcast; TypeError unless all three are tensors. Source: torch.addcmul.
+    Errors: TypeError unless x is a Tensor; ShapeError if they do not broadcast. Source: torch.addcmul.
 
     Example:
         >>> import pydl
         >>> pydl.addcmul(pydl.ones(1), pydl.tensor([2.]), pydl.tensor([3.]), value=0.5)
         tensor([4.])
     """
+    tensor_arg(input, "addcmul", "input")
     product = tensor1 * tensor2
     return input + (product if value == 1 else product * value)
 

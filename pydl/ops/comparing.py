@@ -141,6 +141,9 @@ def isin(elements: Tensor, test_elements: Tensor, *, assume_unique: bool = False
         >>> pydl.isin(pydl.tensor([1, 2, 3]), pydl.tensor([2, 5]))
         tensor([False,  True, False])
     """
+    for name, value in (("elements", elements), ("test_elements", test_elements)):
+        if not isinstance(value, (bool, int, float)):
+            tensor_arg(value, "isin", name)
     a, b = (t.array if isinstance(t, Tensor) else np.asarray(t) for t in (elements, test_elements))
     return dense(np.isin(a, b, invert=invert))
 

@@ -26,7 +26,7 @@ _relu, _relu_ = _ops.relu, _ops.relu_  # found at once: a call is short work
 class ReLU(Module):
     """y = max(x, 0), in place if asked.
 
-    Shapes: any. Gradient: dy where x > 0, else 0. Source: torch.nn.ReLU.
+    Shapes: any. Gradient: dy where x > 0, else 0. Errors: as `nn.functional.relu`. Source: torch.nn.ReLU.
 
     Example:
         >>> import pydl
@@ -96,7 +96,7 @@ class Hardtanh(Module):
 class ReLU6(Hardtanh):
     """y = min(max(x, 0), 6).
 
-    Shapes: any. Gradient: dy where 0 < x < 6, else 0. Source: torch.nn.ReLU6.
+    Shapes: any. Gradient: dy where 0 < x < 6, else 0. Errors: as `nn.functional.relu6`. Source: torch.nn.ReLU6.
 
     Example:
         >>> import pydl
@@ -115,7 +115,7 @@ class ReLU6(Hardtanh):
 class LeakyReLU(Module):
     """y = x above 0, negative_slope · x below.
 
-    Shapes: any. Gradient: dy or negative_slope · dy. Source: torch.nn.LeakyReLU.
+    Shapes: any. Gradient: dy or negative_slope · dy. Errors: as `nn.functional.leaky_relu`. Source: torch.nn.LeakyReLU.
 
     Example:
         >>> import pydl
@@ -142,8 +142,8 @@ class LeakyReLU(Module):
 class PReLU(Module):
     """y = x above 0, w_c x below, with one learnt w, or one for each channel c (dimension 1).
 
-    Shapes: x (N, C, ...), w (num_parameters). Gradient: dx = dy or w dy, dw = Σ x dy where x ≤ 0.
-    w starts as `init`; weight decay pulls it to 0, which makes it a relu. Source: torch.nn.PReLU.
+    Shapes: x (N, C, ...), w (num_parameters). Gradient: dx = dy or w dy, dw = Σ x dy where x ≤ 0. w starts as `init`;
+    weight decay pulls it to 0, which makes it a relu. Errors: as `nn.functional.prelu`. Source: torch.nn.PReLU.
 
     Example:
         >>> import pydl
@@ -176,7 +176,7 @@ class PReLU(Module):
 class RReLU(Module):
     """y = x above 0, r x below: r uniform in [lower, upper) for each element in training, else their mean.
 
-    Shapes: any. Gradient: dy or r dy. Source: torch.nn.RReLU.
+    Shapes: any. Gradient: dy or r dy. Errors: as `nn.functional.rrelu`. Source: torch.nn.RReLU.
 
     Example:
         >>> import pydl
@@ -205,7 +205,8 @@ class RReLU(Module):
 class Threshold(Module):
     """y = x above the threshold, else value.
 
-    Shapes: any. Gradient: dy above the threshold, else 0. Source: torch.nn.Threshold.
+    Shapes: any. Gradient: dy above the threshold, else 0. Errors: as `nn.functional.threshold`.
+    Source: torch.nn.Threshold.
 
     Example:
         >>> import pydl
@@ -234,7 +235,8 @@ class Threshold(Module):
 class Hardsigmoid(Module):
     """y = min(max(x + 3, 0), 6) / 6.
 
-    Shapes: any. Gradient: dy / 6 where −3 < x < 3, else 0. Source: torch.nn.Hardsigmoid.
+    Shapes: any. Gradient: dy / 6 where −3 < x < 3, else 0. Errors: as `nn.functional.hardsigmoid`.
+    Source: torch.nn.Hardsigmoid.
 
     Example:
         >>> import pydl
@@ -256,7 +258,8 @@ class Hardsigmoid(Module):
 class Hardswish(Module):
     """y = x min(max(x + 3, 0), 6) / 6.
 
-    Shapes: any. Gradient: dy (x/3 + 1/2) where −3 < x < 3, dy above, 0 below. Source: torch.nn.Hardswish.
+    Shapes: any. Gradient: dy (x/3 + 1/2) where −3 < x < 3, dy above, 0 below. Errors: as `nn.functional.hardswish`.
+    Source: torch.nn.Hardswish.
 
     Example:
         >>> import pydl
@@ -278,7 +281,7 @@ class Hardswish(Module):
 class Hardshrink(Module):
     """y = x, but 0 where |x| ≤ lambd.
 
-    Shapes: any. Gradient: dy outside, 0 inside. Source: torch.nn.Hardshrink.
+    Shapes: any. Gradient: dy outside, 0 inside. Errors: as `nn.functional.hardshrink`. Source: torch.nn.Hardshrink.
 
     Example:
         >>> import pydl
@@ -303,7 +306,7 @@ class Hardshrink(Module):
 class Softshrink(Module):
     """y = x moved by lambd towards 0, and 0 where |x| ≤ lambd.
 
-    Shapes: any. Gradient: dy outside, 0 inside. Source: torch.nn.Softshrink.
+    Shapes: any. Gradient: dy outside, 0 inside. Errors: as `nn.functional.softshrink`. Source: torch.nn.Softshrink.
 
     Example:
         >>> import pydl

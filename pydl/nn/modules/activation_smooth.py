@@ -16,7 +16,7 @@ __all__ = [
 class Tanh(Module):
     """y = tanh x.
 
-    Shapes: any. Gradient: dy (1 − y²). Source: torch.nn.Tanh.
+    Shapes: any. Gradient: dy (1 − y²). Errors: as `nn.functional.tanh`. Source: torch.nn.Tanh.
 
     Example:
         >>> import pydl
@@ -32,7 +32,7 @@ class Tanh(Module):
 class Sigmoid(Module):
     """y = 1 / (1 + e^(−x)).
 
-    Shapes: any. Gradient: dy y (1 − y). Source: torch.nn.Sigmoid.
+    Shapes: any. Gradient: dy y (1 − y). Errors: as `nn.functional.sigmoid`. Source: torch.nn.Sigmoid.
 
     Example:
         >>> import pydl
@@ -48,7 +48,7 @@ class Sigmoid(Module):
 class ELU(Module):
     """y = x above 0, alpha (eˣ − 1) below.
 
-    Shapes: any. Gradient: dy, or alpha · eˣ · dy where x ≤ 0. Source: torch.nn.ELU.
+    Shapes: any. Gradient: dy, or alpha · eˣ · dy where x ≤ 0. Errors: as `nn.functional.elu`. Source: torch.nn.ELU.
 
     Example:
         >>> import pydl
@@ -75,7 +75,7 @@ class ELU(Module):
 class SELU(Module):
     """y = 1.0507 (x above 0, 1.6733 (eˣ − 1) below): the elu that keeps mean 0 and variance 1.
 
-    Shapes: any. Gradient: as ELU's. Source: torch.nn.SELU.
+    Shapes: any. Gradient: as ELU's. Errors: as `nn.functional.selu`. Source: torch.nn.SELU.
 
     Example:
         >>> import pydl
@@ -100,7 +100,7 @@ class SELU(Module):
 class CELU(Module):
     """y = x above 0, alpha (e^(x/alpha) − 1) below.
 
-    Shapes: any. Gradient: dy, or e^(x/alpha) · dy where x ≤ 0. Source: torch.nn.CELU.
+    Shapes: any. Gradient: dy, or e^(x/alpha) · dy where x ≤ 0. Errors: as `nn.functional.celu`. Source: torch.nn.CELU.
 
     Example:
         >>> import pydl
@@ -127,7 +127,7 @@ class CELU(Module):
 class GELU(Module):
     """y = x Φ(x), Φ the normal distribution, or its approximation by tanh (approximate="tanh").
 
-    Shapes: any. Gradient: dy (Φ(x) + x φ(x)). Source: torch.nn.GELU.
+    Shapes: any. Gradient: dy (Φ(x) + x φ(x)). Errors: as `nn.functional.gelu`. Source: torch.nn.GELU.
 
     Example:
         >>> import pydl
@@ -152,7 +152,7 @@ class GELU(Module):
 class SiLU(Module):
     """y = x σ(x), also known as swish.
 
-    Shapes: any. Gradient: dy σ(x) (1 + x (1 − σ(x))). Source: torch.nn.SiLU.
+    Shapes: any. Gradient: dy σ(x) (1 + x (1 − σ(x))). Errors: as `nn.functional.silu`. Source: torch.nn.SiLU.
 
     Example:
         >>> import pydl
@@ -177,7 +177,7 @@ class SiLU(Module):
 class Mish(Module):
     """y = x tanh(log(1 + eˣ)).
 
-    Shapes: any. Gradient: dy (t + x (1 − t²) σ(x)), t = y / x. Source: torch.nn.Mish.
+    Shapes: any. Gradient: dy (t + x (1 − t²) σ(x)), t = y / x. Errors: as `nn.functional.mish`. Source: torch.nn.Mish.
 
     Example:
         >>> import pydl
@@ -202,7 +202,7 @@ class Mish(Module):
 class Softplus(Module):
     """y = log(1 + e^(beta x)) / beta, and x where beta x > threshold.
 
-    Shapes: any. Gradient: dy σ(beta x). Source: torch.nn.Softplus.
+    Shapes: any. Gradient: dy σ(beta x). Errors: as `nn.functional.softplus`. Source: torch.nn.Softplus.
 
     Example:
         >>> import pydl
@@ -229,7 +229,7 @@ class Softplus(Module):
 class Softsign(Module):
     """y = x / (1 + |x|).
 
-    Shapes: any. Gradient: dy / (1 + |x|)². Source: torch.nn.Softsign.
+    Shapes: any. Gradient: dy / (1 + |x|)². Errors: as `nn.functional.softsign`. Source: torch.nn.Softsign.
 
     Example:
         >>> import pydl
@@ -245,7 +245,7 @@ class Softsign(Module):
 class Tanhshrink(Module):
     """y = x − tanh x.
 
-    Shapes: any. Gradient: dy tanh² x. Source: torch.nn.Tanhshrink.
+    Shapes: any. Gradient: dy tanh² x. Errors: as `nn.functional.tanhshrink`. Source: torch.nn.Tanhshrink.
 
     Example:
         >>> import pydl
@@ -261,7 +261,7 @@ class Tanhshrink(Module):
 class LogSigmoid(Module):
     """y = log σ(x) = −log(1 + e⁻ˣ).
 
-    Shapes: any. Gradient: dy σ(−x). Source: torch.nn.LogSigmoid.
+    Shapes: any. Gradient: dy σ(−x). Errors: as `nn.functional.logsigmoid`. Source: torch.nn.LogSigmoid.
 
     Example:
         >>> import pydl
@@ -277,8 +277,8 @@ class LogSigmoid(Module):
 class GLU(Module):
     """y = a σ(b) with the two halves a, b of x along `dim`: the gated linear unit.
 
-    Shapes: size S along `dim` becomes S/2. Gradient: da = σ(b) dy, db = a σ(b) (1 − σ(b)) dy.
-    Source: torch.nn.GLU.
+    Shapes: size S along `dim` becomes S/2. Gradient: da = σ(b) dy, db = a σ(b) (1 − σ(b)) dy. Errors: as
+    `nn.functional.glu`. Source: torch.nn.GLU.
 
     Example:
         >>> import pydl

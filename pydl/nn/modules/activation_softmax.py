@@ -14,7 +14,7 @@ class Softmax(Module):
     """y_i = e^(x_i) / Σ_j e^(x_j) along `dim`.
 
     Shapes: any. Gradient: y (dy − Σ y dy). Before `CrossEntropyLoss` it is a mistake: that loss takes logits.
-    Source: torch.nn.Softmax.
+    Errors: as `nn.functional.softmax`. Source: torch.nn.Softmax.
 
     Example:
         >>> import pydl
@@ -39,7 +39,7 @@ class Softmax(Module):
 class LogSoftmax(Module):
     """y_i = x_i − log Σ_j e^(x_j) along `dim`.
 
-    Shapes: any. Gradient: dy − e^y Σ dy. Source: torch.nn.LogSoftmax.
+    Shapes: any. Gradient: dy − e^y Σ dy. Errors: as `nn.functional.log_softmax`. Source: torch.nn.LogSoftmax.
 
     Example:
         >>> import pydl
@@ -64,7 +64,7 @@ class LogSoftmax(Module):
 class Softmin(Module):
     """y_i = e^(−x_i) / Σ_j e^(−x_j) along `dim`.
 
-    Shapes: any. Gradient: −y (dy − Σ y dy). Source: torch.nn.Softmin.
+    Shapes: any. Gradient: −y (dy − Σ y dy). Errors: as `nn.functional.softmin`. Source: torch.nn.Softmin.
 
     Example:
         >>> import pydl

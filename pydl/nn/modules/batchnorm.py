@@ -153,7 +153,8 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel over the batch and all pixels.
 
-    Shapes: x (N, C, H, W), y as x and in its memory format; otherwise as `BatchNorm1d`. Source: torch.nn.BatchNorm2d.
+    Shapes: x (N, C, H, W), y as x and in its memory format; otherwise as `BatchNorm1d`. Gradient, errors: as
+    `BatchNorm1d`. Source: torch.nn.BatchNorm2d.
 
     Example:
         >>> import pydl
@@ -169,7 +170,8 @@ class BatchNorm2d(_BatchNorm):
 class BatchNorm3d(_BatchNorm):
     """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel over the batch and all voxels.
 
-    Shapes: x (N, C, D, H, W), y as x; otherwise as `BatchNorm1d`. Source: torch.nn.BatchNorm3d.
+    Shapes: x (N, C, D, H, W), y as x; otherwise as `BatchNorm1d`. Gradient, errors: as `BatchNorm1d`.
+    Source: torch.nn.BatchNorm3d.
 
     Example:
         >>> import pydl

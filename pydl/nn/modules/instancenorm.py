@@ -86,7 +86,8 @@ class InstanceNorm1d(_InstanceNorm):
 class InstanceNorm2d(_InstanceNorm):
     """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel of each sample over its pixels.
 
-    Shapes: x (N, C, H, W) or (C, H, W), y as x; otherwise as `InstanceNorm1d`. Source: torch.nn.InstanceNorm2d.
+    Shapes: x (N, C, H, W) or (C, H, W), y as x; otherwise as `InstanceNorm1d`. Gradient, errors: as `InstanceNorm1d`.
+    Source: torch.nn.InstanceNorm2d.
 
     Example:
         >>> import pydl
@@ -105,7 +106,8 @@ class InstanceNorm2d(_InstanceNorm):
 class InstanceNorm3d(_InstanceNorm):
     """y = (x − mean) / √(var + eps) · weight + bias, mean and variance of each channel of each sample over its voxels.
 
-    Shapes: x (N, C, D, H, W) or (C, D, H, W), y as x; otherwise as `InstanceNorm1d`. Source: torch.nn.InstanceNorm3d.
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y as x; otherwise as `InstanceNorm1d`. Gradient, errors: as
+    `InstanceNorm1d`. Source: torch.nn.InstanceNorm3d.
 
     Example:
         >>> import pydl

@@ -50,7 +50,8 @@ class _WeightedLoss(_Loss):
 class L1Loss(_Loss):
     """|x − t|, averaged.
 
-    Shapes: x and t any, the same. Gradient: sign(x − t) / N. Source: torch.nn.L1Loss.
+    Shapes: x and t any, the same. Gradient: sign(x − t) / N. Errors: as `nn.functional.l1_loss`.
+    Source: torch.nn.L1Loss.
 
     Example:
         >>> import pydl
@@ -66,7 +67,8 @@ class L1Loss(_Loss):
 class MSELoss(_Loss):
     """(x − t)², averaged.
 
-    Shapes: x and t any, the same. Gradient: 2 (x − t) / N. Source: torch.nn.MSELoss.
+    Shapes: x and t any, the same. Gradient: 2 (x − t) / N. Errors: as `nn.functional.mse_loss`.
+    Source: torch.nn.MSELoss.
 
     Example:
         >>> import pydl
@@ -223,8 +225,8 @@ class BCELoss(_WeightedLoss):
 class BCEWithLogitsLoss(_Loss):
     """−w (p t log σ(x) + (1 − t) log(1 − σ(x))) of logits x, without overflow; p weighs the positive class.
 
-    Shapes: x and t any, the same; w and p broadcast. Gradient: w (σ(x) − t) / N where p = 1.
-    Source: torch.nn.BCEWithLogitsLoss.
+    Shapes: x and t any, the same; w and p broadcast. Gradient: w (σ(x) − t) / N where p = 1. Errors: as
+    `nn.functional.binary_cross_entropy_with_logits`. Source: torch.nn.BCEWithLogitsLoss.
 
     Example:
         >>> import pydl

@@ -56,8 +56,8 @@ class _ConstantPad(_Pad):
 class ConstantPad1d(_ConstantPad):
     """A border of `value` around a sequence.
 
-    Shapes: (N, C, W) or (C, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ConstantPad1d.
+    Shapes: (N, C, W) or (C, W), each size grows by its pair of paddings; negative ones cut off. Gradient: the sum of dy
+    over the places that show an element. Errors: as `nn.functional.pad`. Source: torch.nn.ConstantPad1d.
 
     Example:
         >>> import pydl
@@ -72,8 +72,8 @@ class ConstantPad1d(_ConstantPad):
 class ConstantPad2d(_ConstantPad):
     """A border of `value` around an image.
 
-    Shapes: (N, C, H, W) or (C, H, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ConstantPad2d.
+    Shapes: (N, C, H, W) or (C, H, W), each size grows by its pair of paddings; negative ones cut off. Gradient: the sum
+    of dy over the places that show an element. Errors: as `nn.functional.pad`. Source: torch.nn.ConstantPad2d.
 
     Example:
         >>> import pydl
@@ -89,7 +89,8 @@ class ConstantPad3d(_ConstantPad):
     """A border of `value` around a volume.
 
     Shapes: (N, C, D, H, W) or (C, D, H, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ConstantPad3d.
+    Gradient: the sum of dy over the places that show an element. Errors: as `nn.functional.pad`.
+    Source: torch.nn.ConstantPad3d.
 
     Example:
         >>> import pydl
@@ -114,8 +115,8 @@ class _ZeroPad(_ConstantPad):
 class ZeroPad1d(_ZeroPad):
     """A border of zeros around a sequence.
 
-    Shapes: (N, C, W) or (C, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ZeroPad1d.
+    Shapes: (N, C, W) or (C, W), each size grows by its pair of paddings; negative ones cut off. Gradient: the sum of dy
+    over the places that show an element. Errors: as `nn.functional.pad`. Source: torch.nn.ZeroPad1d.
 
     Example:
         >>> import pydl
@@ -130,8 +131,8 @@ class ZeroPad1d(_ZeroPad):
 class ZeroPad2d(_ZeroPad):
     """A border of zeros around an image.
 
-    Shapes: (N, C, H, W) or (C, H, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ZeroPad2d.
+    Shapes: (N, C, H, W) or (C, H, W), each size grows by its pair of paddings; negative ones cut off. Gradient: the sum
+    of dy over the places that show an element. Errors: as `nn.functional.pad`. Source: torch.nn.ZeroPad2d.
 
     Example:
         >>> import pydl
@@ -147,7 +148,8 @@ class ZeroPad3d(_ZeroPad):
     """A border of zeros around a volume.
 
     Shapes: (N, C, D, H, W) or (C, D, H, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ZeroPad3d.
+    Gradient: the sum of dy over the places that show an element. Errors: as `nn.functional.pad`.
+    Source: torch.nn.ZeroPad3d.
 
     Example:
         >>> import pydl
@@ -216,8 +218,8 @@ class ReflectionPad3d(_Pad):
 class ReplicationPad1d(_Pad):
     """A border that repeats the edge of a sequence.
 
-    Shapes: (N, C, W) or (C, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ReplicationPad1d.
+    Shapes: (N, C, W) or (C, W), each size grows by its pair of paddings; negative ones cut off. Gradient: the sum of dy
+    over the places that show an element. Errors: as `nn.functional.pad`. Source: torch.nn.ReplicationPad1d.
 
     Example:
         >>> import pydl
@@ -233,8 +235,8 @@ class ReplicationPad1d(_Pad):
 class ReplicationPad2d(_Pad):
     """A border that repeats the edge of an image.
 
-    Shapes: (N, C, H, W) or (C, H, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ReplicationPad2d.
+    Shapes: (N, C, H, W) or (C, H, W), each size grows by its pair of paddings; negative ones cut off. Gradient: the sum
+    of dy over the places that show an element. Errors: as `nn.functional.pad`. Source: torch.nn.ReplicationPad2d.
 
     Example:
         >>> import pydl
@@ -251,7 +253,8 @@ class ReplicationPad3d(_Pad):
     """A border that repeats the edge of a volume.
 
     Shapes: (N, C, D, H, W) or (C, D, H, W), each size grows by its pair of paddings; negative ones cut off.
-    Gradient: the sum of dy over the places that show an element. Source: torch.nn.ReplicationPad3d.
+    Gradient: the sum of dy over the places that show an element. Errors: as `nn.functional.pad`.
+    Source: torch.nn.ReplicationPad3d.
 
     Example:
         >>> import pydl

@@ -20,7 +20,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 class RNNCellBase(Module):
     """What the cells share: weight_ih (n H, I), weight_hh (n H, H), bias_ih and bias_hh (n H) of n = num_chunks gates.
 
-    All start uniform in ±1/√H. Source: torch.nn.RNNCellBase.
+    All start uniform in ±1/√H. Gradient, errors: see the cells. Source: torch.nn.RNNCellBase.
 
     Example:
         >>> import pydl

@@ -58,7 +58,8 @@ class Upsample(Module):
 class UpsamplingNearest2d(Upsample):
     """`Upsample` of images by the nearest pixel.
 
-    Shapes: (N, C, H, W) → (N, C, size…). Gradient: dy added to the pixel shown. Source: torch.nn.UpsamplingNearest2d.
+    Shapes: (N, C, H, W) → (N, C, size…). Gradient: dy added to the pixel shown. Errors: as `nn.functional.interpolate`.
+    Source: torch.nn.UpsamplingNearest2d.
 
     Example:
         >>> import pydl
@@ -74,7 +75,8 @@ class UpsamplingNearest2d(Upsample):
 class UpsamplingBilinear2d(Upsample):
     """`Upsample` of images by bilinear interpolation with aligned corners.
 
-    Shapes: (N, C, H, W) → (N, C, size…). Gradient: the transposed map of dy. Source: torch.nn.UpsamplingBilinear2d.
+    Shapes: (N, C, H, W) → (N, C, size…). Gradient: the transposed map of dy. Errors: as `nn.functional.interpolate`.
+    Source: torch.nn.UpsamplingBilinear2d.
 
     Example:
         >>> import pydl

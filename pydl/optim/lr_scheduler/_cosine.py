@@ -15,8 +15,8 @@ __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts"]
 class CosineAnnealingLR(LRScheduler):
     """γ_t = η + (γ_0 − η)(1 + cos(π t / `T_max`)) / 2 with η = `eta_min`, as a recursion that may be chained.
 
-    After `T_max` epochs the rates rise again. Source: torch.optim.lr_scheduler.CosineAnnealingLR; Loshchilov and Hutter
-    2017.
+    After `T_max` epochs the rates rise again. Errors: TypeError for what is no Optimizer.
+    Source: torch.optim.lr_scheduler.CosineAnnealingLR; Loshchilov and Hutter 2017.
 
     Example:
         >>> import pydl
@@ -58,6 +58,18 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     `step` also takes a fraction of an epoch. Errors: ValueError unless T_0 ≥ 1 and T_mult ≥ 1 are integers.
     Source: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts; Loshchilov and Hutter 2017.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn, optim
+        >>> opt = optim.SGD([nn.Parameter(pydl.ones(1))], lr=1.0)
+        >>> scheduler = optim.lr_scheduler.CosineAnnealingWarmRestarts(opt, T_0=2)
+        >>> rates = []
+        >>> for _ in range(4):
+        ...     rates.append(opt.param_groups[0]["lr"])
+        ...     opt.step(); scheduler.step()
+        >>> rates
+        [1.0, 0.5, 1.0, 0.5]
     """
 
     T_cur: float

@@ -53,6 +53,18 @@ class CyclicLR(_MomentumCycle):
 
     Errors: ValueError for another mode, lists of another length than the groups, an optimizer without momentum.
     Source: torch.optim.lr_scheduler.CyclicLR; Smith 2017.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn, optim
+        >>> opt = optim.SGD([nn.Parameter(pydl.ones(1))], lr=1.0)
+        >>> scheduler = optim.lr_scheduler.CyclicLR(opt, base_lr=1.0, max_lr=3.0, step_size_up=2, cycle_momentum=False)
+        >>> rates = []
+        >>> for _ in range(5):
+        ...     rates.append(opt.param_groups[0]["lr"])
+        ...     opt.step(); scheduler.step()
+        >>> rates
+        [1.0, 2.0, 3.0, 2.0, 1.0]
     """
 
     def __init__(

@@ -17,7 +17,7 @@ __all__ = ["ConstantLR", "ExponentialLR", "LinearLR", "MultiStepLR", "Polynomial
 class StepLR(LRScheduler):
     """γ_t = γ_0 · `gamma`^⌊t / `step_size`⌋: a fall every `step_size` epochs.
 
-    Source: torch.optim.lr_scheduler.StepLR.
+    Errors: TypeError for what is no Optimizer. Source: torch.optim.lr_scheduler.StepLR.
 
     Example:
         >>> import pydl
@@ -51,7 +51,7 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     """γ_t = γ_0 · `gamma`^(number of `milestones` up to t).
 
-    Source: torch.optim.lr_scheduler.MultiStepLR.
+    Errors: TypeError for what is no Optimizer. Source: torch.optim.lr_scheduler.MultiStepLR.
 
     Example:
         >>> import pydl
@@ -95,6 +95,18 @@ class ConstantLR(LRScheduler):
     """γ_t = γ_0 · `factor` for t < `total_iters`, then γ_0. Errors: ValueError unless 0 ≤ factor ≤ 1.
 
     Source: torch.optim.lr_scheduler.ConstantLR.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn, optim
+        >>> opt = optim.SGD([nn.Parameter(pydl.ones(1))], lr=1.0)
+        >>> scheduler = optim.lr_scheduler.ConstantLR(opt, factor=0.5, total_iters=2)
+        >>> rates = []
+        >>> for _ in range(4):
+        ...     rates.append(opt.param_groups[0]["lr"])
+        ...     opt.step(); scheduler.step()
+        >>> rates
+        [0.5, 0.5, 1.0, 1.0]
     """
 
     def __init__(
@@ -177,7 +189,22 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """γ_t = γ_0 · `gamma`^t. Source: torch.optim.lr_scheduler.ExponentialLR."""
+    """γ_t = γ_0 · `gamma`^t.
+
+    Errors: TypeError for what is no Optimizer. Source: torch.optim.lr_scheduler.ExponentialLR.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn, optim
+        >>> opt = optim.SGD([nn.Parameter(pydl.ones(1))], lr=1.0)
+        >>> scheduler = optim.lr_scheduler.ExponentialLR(opt, gamma=0.5)
+        >>> rates = []
+        >>> for _ in range(4):
+        ...     rates.append(opt.param_groups[0]["lr"])
+        ...     opt.step(); scheduler.step()
+        >>> rates
+        [1.0, 0.5, 0.25, 0.125]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -193,7 +220,22 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """γ_t = γ_0 · (1 − min(t / `total_iters`, 1))^`power`. Source: torch.optim.lr_scheduler.PolynomialLR."""
+    """γ_t = γ_0 · (1 − min(t / `total_iters`, 1))^`power`.
+
+    Errors: TypeError for what is no Optimizer. Source: torch.optim.lr_scheduler.PolynomialLR.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn, optim
+        >>> opt = optim.SGD([nn.Parameter(pydl.ones(1))], lr=1.0)
+        >>> scheduler = optim.lr_scheduler.PolynomialLR(opt, total_iters=4)
+        >>> rates = []
+        >>> for _ in range(4):
+        ...     rates.append(opt.param_groups[0]["lr"])
+        ...     opt.step(); scheduler.step()
+        >>> rates
+        [1.0, 0.75, 0.5, 0.25]
+    """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = total_iters

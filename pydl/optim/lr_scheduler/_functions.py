@@ -78,6 +78,18 @@ class MultiplicativeLR(_FunctionLR):
 
     Errors: ValueError for a list of another length than the groups; TypeError for what cannot be called.
     Source: torch.optim.lr_scheduler.MultiplicativeLR.
+
+    Example:
+        >>> import pydl
+        >>> from pydl import nn, optim
+        >>> opt = optim.SGD([nn.Parameter(pydl.ones(1))], lr=1.0)
+        >>> scheduler = optim.lr_scheduler.MultiplicativeLR(opt, lambda epoch: 0.5)
+        >>> rates = []
+        >>> for _ in range(4):
+        ...     rates.append(opt.param_groups[0]["lr"])
+        ...     opt.step(); scheduler.step()
+        >>> rates
+        [1.0, 0.5, 0.25, 0.125]
     """
 
     def get_lr(self) -> list[Any]:
