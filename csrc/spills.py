@@ -15,7 +15,7 @@ VECTOR = re.compile(r"%[xyz]mm\d+")
 STACK = re.compile(r"\((%[er]sp|%[er]bp)[,)]")
 MULTIPLY = re.compile(r"^v?f?n?m(add|ul)\d*[ps][sd]|^fml[as]")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\s+(\S.*)$")
-FUNCTION = re.compile(r"^[0-9a-f]+ <((?:tile_(?:wide|narrow|masked)|depthwise)_\d+|thin)>:$")
+FUNCTION = re.compile(r"^[0-9a-f]+ <((?:tile_(?:wide|rows|packed|narrow|masked)|depthwise)_\d+|thin)>:$")
 JUMP = re.compile(r"^j\w+\s+([0-9a-f]+)|^b\.\w+\s+([0-9a-f]+)")
 
 
