@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Markers `parity` (compares with the one PyTorch version that pydl follows) and `slow` (only with --slow)."""
+"""Markers `parity` (compares with the one PyTorch version that pydl follows) and `slow` (only with --slow); --quick."""
 
 from __future__ import annotations
 
 import gc
 import importlib.metadata
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 TORCH = "2.13.0"
 SKIPPED = pytest.StashKey[int]()
+QUICK = 24
 
 
 def _torch_missing() -> str:
@@ -26,15 +29,37 @@ def _torch_missing() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help=f"of a test with many cases every {QUICK}th, and no test marked long: for the developers' loop",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"parity: compares with torch {TORCH}; skipped where it is not installed")
     config.addinivalue_line("markers", "slow: takes more than a few seconds or GB; runs with --slow")
+    config.addinivalue_line("markers", "long: a second or more of training or of other processes; not with --quick")
     config.stash[SKIPPED] = 0
 
 
+def _quick(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave a part of the cases of each test, evenly spread: which part depends on its name, so that the cases of one
+    operation are not all left out."""
+    cases: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if not item.get_closest_marker("long"):
+            cases[item.nodeid.split("[")[0]].append(item)
+    left = set()
+    for name, group in cases.items():
+        left.update(group[zlib.crc32(name.encode()) % min(QUICK, len(group)) :: QUICK])
+    config.hook.pytest_deselected(items=[item for item in items if item not in left])
+    items[:] = [item for item in items if item in left]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        _quick(config, items)
     missing = _torch_missing()
     slow = config.getoption("--slow")
     for item in items:

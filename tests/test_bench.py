@@ -121,6 +121,7 @@ def test_readme_is_filled_between_its_marks(tmp_path: Path) -> None:
     assert text.count("| x | 1 |") == 1 and "stale" not in text and "numpy 1.0" in text and "commit abc" in text
 
 
+@pytest.mark.long
 def test_command_measures_checks_and_records(tmp_path: Path, root: Path) -> None:
     out, plot = tmp_path / "out" / "r.jsonl", tmp_path / "r.png"
     chosen = ["--rows", "tiny add,softmax-CE fwd+bwd 64x10", "--threads", "1", "--peers", "pydl,numpy"]

@@ -3,41 +3,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import pydl
-from pydl.cli import main
+from pydl.cli import bench, main
+from tests.commands import needs_extras, refused, train
 
-EXTRAS = ("sklearn", "matplotlib", "tqdm")
-
-
-@pytest.fixture(autouse=True)
-def same_threads():
-    """`--threads` is for the whole process; the other tests keep theirs."""
-    before = pydl.get_num_threads()
-    yield
-    pydl.set_num_threads(before)
-
-
-def train(folder, *options):
-    for module in EXTRAS:
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
-    return main(["train", "digits", "--out", str(folder), *map(str, options)])
-
-
-def refused(capsys, *arguments):
-    """The one line on stderr of a command that must end with 2 before it prints anything else."""
-    assert main(list(arguments)) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and err.endswith("\n")
-    return err
-
+pytestmark = pytest.mark.usefixtures("threads")  # `--threads` is for the whole process
 
 # ------------------------------------------------------------------------------------------------ refusals
 
@@ -83,9 +63,9 @@ def test_wrong_arguments(arguments, message, capsys):
     assert err.startswith("pydl") and message in err
 
 
+@pytest.mark.long
 def test_an_unwritable_folder(tmp_path, capsys):
-    for module in EXTRAS:
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
+    needs_extras()
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         err = refused(capsys, "train", "--out", str(folder))
@@ -95,8 +75,7 @@ def test_an_unwritable_folder(tmp_path, capsys):
 @pytest.mark.parametrize("absent", [("sklearn.datasets",), ("matplotlib.figure", "tqdm")], ids=str)
 def test_an_absent_extra(absent, tmp_path, capsys, monkeypatch):
     names = {"sklearn.datasets": "scikit-learn", "matplotlib.figure": "matplotlib", "tqdm": "tqdm"}
-    for module in EXTRAS:
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
+    needs_extras()
     for module in absent:
         monkeypatch.setitem(sys.modules, module, None)  # importing it raises ModuleNotFoundError
     err = refused(capsys, "train", "--out", str(tmp_path / "out"))
@@ -105,19 +84,20 @@ def test_an_absent_extra(absent, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_the_disk_fills_after_training(tmp_path, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert train(tmp_path, "--epochs", 1) == 2
+    assert train(tmp_path, "digits", "--epochs", 1) == 2
     assert capsys.readouterr().err == f"pydl train: cannot write to the folder {tmp_path}: No space left on device\n"
 
 
+@pytest.mark.long
 def test_interrupted(tmp_path):
     """Ctrl-C in the middle of a training: exit code 130, one line, no traceback."""
-    for module in EXTRAS:
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
+    needs_extras()
     command = [sys.executable, "-u", "-m", "pydl", "--epochs", "1000000", "--out", str(tmp_path)]
     # -u and the first epoch's line: the training is under way when the signal comes.
     # A shell's background job ignores SIGINT, and its children inherit that: the training must not.
@@ -173,10 +153,21 @@ def test_info(capsys):
     assert all(word in out for word in ("threads", "openmp", "isa", "pool", "numpy_backed"))
 
 
-def test_bench(capsys):
+@pytest.mark.long
+def test_bench(capsys, monkeypatch):
+    """On a clock that goes on by a millisecond at each look, and cores of 1000 GFLOP/s: every figure is known."""
+    ticks = itertools.count()
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: next(ticks) * 1e-3))
+    monkeypatch.setattr(bench.kernels, "measure_peak", lambda *_: 1000.0)
+    pydl.set_num_threads(2)
     assert main(["bench", "--seconds", "0.001"]) == 0
-    out = capsys.readouterr().out
-    for word in ("GFLOP/s", "of peak", "matrix product 512", "GB/s", "add 4 x 4", "MLP 784-256-128-10"):
-        assert word in out
-    shares = [int(line.split()[-2]) for line in out.splitlines() if line.startswith("matrix") and line.endswith("%")]
-    assert shares and all(0 < share <= 130 for share in shares)  # 0.001 s measure a peak only roughly
+    _, *tables = capsys.readouterr().out.split("\n\n")
+    for n, table in enumerate(tables, 1):
+        assert f"peak {n}000 GFLOP/s" in table.splitlines()[0]
+        rows = {line[:44].rstrip(): line[44:].split() for line in table.splitlines()[2:]}
+        share = {1: "27", 2: "13"}[n]
+        assert rows["matrix product 512 x 512 x 512"] == ["1000.00", "us", "268.4", "GFLOP/s", share, "%"]
+        assert rows["relu, 1 M elements"] == ["1000.00", "us", "8.4", "GB/s"]
+        assert rows["add 4 x 4, recorded"] == ["1000.00", "us"]
+        assert "training step, MLP 784-256-128-10, batch 64" in rows
+    assert len(tables) == 2

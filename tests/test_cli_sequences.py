@@ -11,40 +11,22 @@ import pytest
 
 import pydl
 from pydl.cli import main
-from pydl.cli.tasks import baselines, sunspots, vowels
+from pydl.cli.tasks import baselines, sequence_plots, sunspots, vowels
 from pydl.cli.tasks.vowels_files import read_ts
 from pydl.io import safetensors
+from tests.commands import needs_extras, refused, train, weights
 
 KINDS = ("rnn", "lstm", "gru")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("threads")]  # `--threads` is for the whole process
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Networks that take a second; `--threads` is for the whole process, and the other tests keep theirs."""
+    """Networks that take a second."""
     monkeypatch.setattr(vowels, "HIDDEN", 12)
     monkeypatch.setattr(sunspots, "HIDDEN", 8)
-    monkeypatch.setattr(sunspots, "MEMBERS", 2)
-    before = pydl.get_num_threads()
-    yield
-    pydl.set_num_threads(before)
-
-
-def train(folder, data, *options):
-    for module in ("matplotlib", "tqdm", *(("sklearn",) if data == "digits" else ())):
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
-    return main(["train", data, "--out", str(folder), *map(str, options)])
-
-
-def refused(capsys, *arguments):
-    assert main(list(map(str, arguments))) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and err.startswith("pydl train: ")
-    return err
-
-
-def weights(folder, name):
-    state = safetensors.load_file(folder / f"{name}.safetensors")
-    return {key: t.numpy().tobytes() for key, t in state.items()}
+    for module in (sunspots, sequence_plots):
+        monkeypatch.setattr(module, "MEMBERS", 2)
 
 
 def last_line(capsys):
@@ -103,7 +85,7 @@ def sun(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_digits_row_by_row(kind, tmp_path, capsys):
-    assert train(tmp_path, "digits", "--model", kind, "--epochs", 3, "--threads", 1) == 0
+    assert train(tmp_path, "digits", "--model", kind, "--epochs", 3, "--threads", 1, picture=True) == 0
     out = capsys.readouterr().out
     assert f"{kind.upper()} 128 over the rows" in out and "at most 5 minutes" in out
     right = float(out.splitlines()[-1].split()[2])
@@ -127,7 +109,8 @@ def test_five_seeds_of_digits_row_by_row(kind, tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_vowels(kind, voices, tmp_path, capsys):
-    assert train(tmp_path, "vowels", "--data", voices, "--model", kind, "--epochs", 12, "--lr", 0.02) == 0
+    options = ("--model", kind, "--epochs", 12, "--lr", 0.02)
+    assert train(tmp_path, "vowels", "--data", voices, *options, picture=True) == 0
     out = capsys.readouterr().out
     assert "60 recordings of 3 to 11 frames to train on, 45 to test on" in out
     assert "of the steps of the padded batches are data" in out and "of 45 right" in out
@@ -151,11 +134,11 @@ def test_the_accuracy_is_that_of_the_weights(voices, tmp_path, capsys):
 
 
 def test_a_seed_gives_the_same_bits_on_any_number_of_threads(voices, sun, tmp_path):
-    for data, folder, name in (("vowels", voices, "vowels_lstm"), ("sunspots", sun, "sunspots_gru")):
+    for data, folder in (("vowels", voices), ("sunspots", sun)):
         found = []
         for i, options in enumerate([("--threads", 1), ("--threads", 2), ("--seed", 1)]):
-            assert train(tmp_path / str(i), data, "--data", folder, "--epochs", 2, *options) == 0
-            found.append(weights(tmp_path / str(i), name))
+            assert train(tmp_path / f"{data}{i}", data, "--data", folder, "--epochs", 2, *options) == 0
+            found.append(weights(tmp_path / f"{data}{i}"))
         assert found[0] == found[1] != found[2]
 
 
@@ -182,7 +165,7 @@ def test_a_resumed_run_ends_with_the_same_bits(n_steps, voices, tmp_path, monkey
         patch.setattr(training.Run, "_train_step", counted)
         train(tmp_path, "vowels", "--data", voices, *options, "--checkpoint", state, "--checkpoint-steps", 1)
     assert main(["train", "--resume", str(state), "--data", str(voices), "--out", str(tmp_path / "parts")]) == 0
-    assert weights(tmp_path / "parts", "vowels_lstm") == weights(tmp_path / "whole", "vowels_lstm")
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
 
 
 def test_the_time_limit_ends_a_run_that_can_go_on(voices, tmp_path, capsys, monkeypatch):
@@ -201,9 +184,9 @@ def test_the_time_limit_ends_a_run_that_can_go_on(voices, tmp_path, capsys, monk
     assert "at most 0.5 minutes" in out and "stopped after epoch 2 (the time limit of 0.5 minutes, " in out
     assert sum(line.startswith("epoch") for line in out.splitlines()) == 2
     assert "test accuracy" in out.splitlines()[-1]
-    assert weights(tmp_path / "cut", "vowels_lstm") != weights(tmp_path / "whole", "vowels_lstm")
+    assert weights(tmp_path / "cut") != weights(tmp_path / "whole")
     assert main(["train", "--resume", str(state), "--data", str(voices), "--out", str(tmp_path / "parts")]) == 0
-    assert weights(tmp_path / "parts", "vowels_lstm") == weights(tmp_path / "whole", "vowels_lstm")
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
 
 
 def test_a_real_clock_stops_training(voices, tmp_path, capsys):
@@ -216,7 +199,7 @@ def test_a_real_clock_stops_training(voices, tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_sunspots(kind, sun, tmp_path, capsys):
-    assert train(tmp_path, "sunspots", "--data", sun, "--model", kind, "--epochs", 4) == 0
+    assert train(tmp_path, "sunspots", "--data", sun, "--model", kind, "--epochs", 4, picture=True) == 0
     out = capsys.readouterr().out
     assert "1700-1789 training, 1790-1849 validation, 1850-1929 test" in out
     assert "each window is less its mean, nearly a tie before the test years" in out
@@ -249,7 +232,7 @@ def test_networks_learn_nothing_from_later_years(sun, tmp_path):
     (other / "sunspots.csv").write_text(years(changed))
     for folder in (sun, other):
         assert train(tmp_path / f"out-{folder.name}", "sunspots", "--data", folder, "--epochs", 2) == 0
-    assert weights(tmp_path / "out-sun", "sunspots_gru") == weights(tmp_path / "out-other", "sunspots_gru")
+    assert weights(tmp_path / "out-sun") == weights(tmp_path / "out-other")
 
 
 def test_forecasts_use_no_later_year(sun, monkeypatch):
@@ -294,8 +277,7 @@ def test_baselines_equal_those_of_scikit_learn():
     ],
 )
 def test_absent_data(data, words, tmp_path, capsys, monkeypatch):
-    for module in ("matplotlib", "tqdm"):
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
+    needs_extras(data)
     err = refused(capsys, "train", data, "--data", tmp_path, "--out", tmp_path)
     assert f"not in {tmp_path}" in err and all(word in err for word in words) and "--data" in err
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
@@ -331,8 +313,7 @@ def test_an_installed_package_is_read_and_not_run(voices, tmp_path, monkeypatch)
     ],
 )
 def test_damaged_recordings(text, message, voices, tmp_path, capsys):
-    for module in ("matplotlib", "tqdm"):
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
+    needs_extras("vowels")
     (voices / "JapaneseVowels_TEST.ts").write_text(text)
     assert message in refused(capsys, "train", "vowels", "--data", voices, "--out", tmp_path)
 
@@ -356,8 +337,7 @@ def test_recordings_are_read_as_they_are(voices):
     ],
 )
 def test_damaged_years(text, message, sun, tmp_path, capsys):
-    for module in ("matplotlib", "tqdm"):
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
+    needs_extras("sunspots")
     (sun / "sunspots.csv").write_text(text)
     assert message in refused(capsys, "train", "sunspots", "--data", sun, "--out", tmp_path)
 

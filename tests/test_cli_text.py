@@ -16,14 +16,9 @@ from pydl.cli.tasks import chars, ngrams, phonemes
 from pydl.cli.tasks.spelling import LetterRules, edit_distances
 from pydl.cli.tasks.text_files import load_pronunciations, load_text
 from pydl.io import safetensors
+from tests.commands import refused, train
 
-
-@pytest.fixture(autouse=True)
-def same_threads():
-    """`--threads` is for the whole process; the other tests keep theirs."""
-    before = pydl.get_num_threads()
-    yield
-    pydl.set_num_threads(before)
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("threads")]  # `--threads` is for the whole process
 
 
 @pytest.fixture
@@ -35,19 +30,6 @@ def small(monkeypatch):
     monkeypatch.setattr(chars, "MAX_ORDER", 4)
     monkeypatch.setattr(phonemes, "HIDDEN", 16)
     monkeypatch.setattr(phonemes, "EMBEDDING", 8)
-
-
-def train(folder, data, file, *options):
-    for module in ("matplotlib", "tqdm"):
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
-    return main(["train", data, "--data", str(file), "--out", str(folder), *map(str, options)])
-
-
-def refused(capsys, *arguments):
-    assert main(list(map(str, arguments))) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and err.startswith("pydl train: ")
-    return err
 
 
 def rhymes(n=400, seed=0):
@@ -75,7 +57,7 @@ def dictionary(n=300, seed=0):
 def test_chars(model, tmp_path, small, capsys):
     (tmp_path / "t.txt").write_text(rhymes())
     options = ("--model", model, "--epochs", 3, "--batch", 4, "--lr", 0.01)
-    assert train(tmp_path / "out", "chars", tmp_path / "t.txt", *options) == 0
+    assert train(tmp_path / "out", "chars", "--data", tmp_path / "t.txt", *options, picture=True) == 0
     out = capsys.readouterr().out
     for text in ("held out: the last 10 % of t.txt", "n-grams (modified Kneser-Ney)", "4-grams", "what it writes"):
         assert text in out
@@ -91,7 +73,7 @@ def test_chars(model, tmp_path, small, capsys):
 def test_phonemes(model, tmp_path, small, capsys):
     (tmp_path / "cmudict.dict").write_text(dictionary())
     options = ("--model", model, "--epochs", 4, "--batch", 16, "--lr", 0.02)
-    assert train(tmp_path / "out", "phonemes", tmp_path, *options) == 0
+    assert train(tmp_path / "out", "phonemes", "--data", tmp_path, *options, picture=True) == 0
     out = capsys.readouterr().out
     assert "phonemes without stress, from" in out and "words it has not seen" in out
     rates = [float(line.split("test")[1].split()[0]) for line in out.splitlines() if line.startswith("epoch")]
@@ -130,7 +112,7 @@ def test_a_resumed_run_ends_with_the_same_bits(data, tmp_path, small, monkeypatc
     file = tmp_path / ("t.txt" if data == "chars" else "cmudict.dict")
     file.write_text(rhymes() if data == "chars" else dictionary())
     options = ("--epochs", 2, "--batch", 8, "--threads", 1)
-    assert train(tmp_path / "whole", data, file, *options) == 0
+    assert train(tmp_path / "whole", data, "--data", file, *options) == 0
     step, state = training.Run._train_step, tmp_path / "run.state"
 
     def counted(self, *args):
@@ -140,7 +122,7 @@ def test_a_resumed_run_ends_with_the_same_bits(data, tmp_path, small, monkeypatc
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(training.Run, "_train_step", counted)
-        train(tmp_path / "parts", data, file, *options, "--checkpoint", state, "--checkpoint-steps", 5)
+        train(tmp_path / "parts", data, "--data", file, *options, "--checkpoint", state, "--checkpoint-steps", 5)
     resumed = ["train", "--resume", str(state), "--data", str(file), "--out", str(tmp_path / "parts"), "--threads", "1"]
     assert main(resumed) == 0
     name = {"chars": "chars_lstm", "phonemes": "phonemes_attention"}[data]

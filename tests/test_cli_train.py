@@ -6,8 +6,6 @@ from __future__ import annotations
 import gzip
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,38 +14,21 @@ import pytest
 import pydl
 from pydl.cli import main
 from pydl.io import safetensors
+from tests.commands import refused, train, weights
 
-EXTRAS = ("sklearn", "matplotlib", "tqdm")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("threads")]  # `--threads` is for the whole process
 PICTURE, WEIGHTS = "digits_cnn.png", "digits_cnn.safetensors"
 SMALL = ("--model", "mlp")  # half the time of the default
-
-
-@pytest.fixture(autouse=True)
-def same_threads():
-    """`--threads` is for the whole process; the other tests keep theirs."""
-    before = pydl.get_num_threads()
-    yield
-    pydl.set_num_threads(before)
-
-
-def train(folder, *options, data="digits"):
-    for module in EXTRAS:
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
-    return main(["train", data, "--out", str(folder), *map(str, options)])
-
-
-def weights(folder, model="mlp", data="digits"):
-    state = safetensors.load_file(folder / f"{data}_{model}.safetensors")
-    return {name: t.numpy().tobytes() for name, t in state.items()}
 
 
 # ---- the main job ------------------------------------------------------------------------------------------------
 
 
 def test_train_writes_what_it_says(tmp_path, capsys):
-    assert train(tmp_path / "new" / "folder", "--epochs", 3, "--batch", 64, "--lr", 0.01, "--threads", 1) == 0
-    out, _ = capsys.readouterr()
     folder = tmp_path / "new" / "folder"
+    options = ("--epochs", 3, "--batch", 64, "--lr", 0.01, "--threads", 1)
+    assert train(folder, "digits", *options, picture=True) == 0
+    out, _ = capsys.readouterr()
     assert sorted(os.listdir(folder)) == [PICTURE, WEIGHTS]
     assert (folder / PICTURE).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     lines = [line for line in out.splitlines() if line.startswith("epoch")]
@@ -62,7 +43,7 @@ def test_train_writes_what_it_says(tmp_path, capsys):
 
 @pytest.mark.parametrize("model", ["cnn", "mlp"])
 def test_the_weights_give_the_accuracy_that_was_printed(model, tmp_path, capsys):
-    assert train(tmp_path, "--epochs", 3, "--model", model) == 0
+    assert train(tmp_path, "digits", "--epochs", 3, "--model", model) == 0
     from pydl.cli.tasks.digits import load
     from pydl.cli.tasks.images import make_model
 
@@ -89,8 +70,8 @@ def test_the_split_is_the_promised_one():
 def test_a_seed_gives_the_same_bits_on_any_number_of_threads(model, tmp_path):
     found = []
     for i, options in enumerate([("--threads", 1), ("--threads", 2), ("--threads", 1, "--seed", 1)]):
-        assert train(tmp_path / str(i), "--epochs", 2, "--model", model, *options) == 0
-        found.append(weights(tmp_path / str(i), model))
+        assert train(tmp_path / str(i), "digits", "--epochs", 2, "--model", model, *options) == 0
+        found.append(weights(tmp_path / str(i)))
     assert found[0] == found[1] != found[2]
 
 
@@ -104,7 +85,7 @@ def test_five_seeds_reach_the_promise(model, promise, tmp_path, capsys):
     found = []
     for seed in range(5):
         start = time.process_time()
-        assert train(tmp_path, "--seed", seed, "--threads", 1, "--model", model) == 0
+        assert train(tmp_path, "digits", "--seed", seed, "--threads", 1, "--model", model) == 0
         assert time.process_time() - start < 20
         last = capsys.readouterr().out.splitlines()[-1]
         found.append(float(last.split()[2]))
@@ -115,14 +96,14 @@ def test_five_seeds_reach_the_promise(model, promise, tmp_path, capsys):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("scheduler", ["none", "cosine", "step", "onecycle"])
 def test_optimizers_and_schedules(optimizer, scheduler, tmp_path, capsys):
-    assert train(tmp_path, *SMALL, "--epochs", 3, "--optimizer", optimizer, "--scheduler", scheduler) == 0
+    assert train(tmp_path, "digits", *SMALL, "--epochs", 3, "--optimizer", optimizer, "--scheduler", scheduler) == 0
     out = capsys.readouterr().out
     assert float(out.splitlines()[-1].split()[2]) > 90
 
 
 def test_a_diverging_run_says_so(tmp_path, capsys):
     with np.errstate(all="ignore"):
-        assert train(tmp_path, *SMALL, "--lr", "1e30", "--epochs", 3) == 1
+        assert train(tmp_path, "digits", *SMALL, "--lr", "1e30", "--epochs", 3) == 1
     err = capsys.readouterr().err
     assert "try an --lr below 1e+30" in err and err.count("\n") == 1
     assert os.listdir(tmp_path) == []
@@ -143,12 +124,13 @@ def test_without_a_command_the_digits_are_trained(monkeypatch):
 def test_patience(tmp_path, capsys):
     """Training ends when the validation loss has not fallen for that long, with the weights of the best epoch."""
     options = (*SMALL, "--epochs", 40, "--lr", 0.5, "--scheduler", "none", "--patience", 2)
-    assert train(tmp_path, *options) == 0
+    assert train(tmp_path, "digits", *options) == 0
     out = capsys.readouterr().out
     epochs = [line for line in out.splitlines() if line.startswith("epoch")]
     kept = int(out.split("kept the weights of epoch ")[1].split(",")[0])
     assert len(epochs) == kept + 2 < 40 and "no lower validation loss for 2 epochs" in out
-    assert train(tmp_path / "short", *options[:-4], "--patience", 2, "--scheduler", "none", "--epochs", kept) == 0
+    options = (*options[:-4], "--patience", 2, "--scheduler", "none", "--epochs", kept)
+    assert train(tmp_path / "short", "digits", *options) == 0
     assert weights(tmp_path) == weights(tmp_path / "short")
 
 
@@ -159,14 +141,19 @@ class Killed(BaseException):
     """Ends a run at once, as kill -9 would, but within this process."""
 
 
-def killed_after(monkeypatch, n_steps):
+def kill():
+    raise Killed
+
+
+def at_step(monkeypatch, n_steps, act):
+    """Calls `act` when so many steps are done and the next begins."""
     from pydl.cli import training
 
     step = training.Run._train_step
 
     def counted(self, batch):
         if self.steps_done == n_steps:
-            raise Killed
+            act()
         step(self, batch)
 
     monkeypatch.setattr(training.Run, "_train_step", counted)
@@ -184,61 +171,42 @@ def killed_after(monkeypatch, n_steps):
 def test_a_resumed_run_ends_with_the_same_bits(options, n_steps, every, tmp_path, monkeypatch, capsys):
     """Killed in the middle of an epoch, at its end, with dropout, batch norm, momentum and a schedule under way."""
     options = (*options, "--epochs", 3)
-    assert train(tmp_path / "whole", *options) == 0
+    assert train(tmp_path / "whole", "digits", *options) == 0
     whole = capsys.readouterr().out
     state = tmp_path / "run.state"
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        killed_after(patch, n_steps)
-        train(tmp_path / "parts", *options, "--checkpoint", state, *(("--checkpoint-steps", every) if every else ()))
+        at_step(patch, n_steps, kill)
+        saving = ("--checkpoint", state, *(("--checkpoint-steps", every) if every else ()))
+        train(tmp_path / "parts", "digits", *options, *saving)
     capsys.readouterr()
     assert main(["train", "--resume", str(state), "--out", str(tmp_path / "parts")]) == 0
     resumed = capsys.readouterr().out
-    model = options[1]
-    assert weights(tmp_path / "parts", model) == weights(tmp_path / "whole", model)
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
     losses = [[line.split("samples")[0].rsplit(None, 1)[0] for line in out.splitlines() if line.startswith("epoch")]
               for out in (whole, resumed)]  # fmt: skip
     assert losses[1] == losses[0][-len(losses[1]) :] and "resumed after" in resumed
     # Once more from the end: nothing is left to train, and the same is written.
-    assert main(["train", "--resume", str(state), "--out", str(tmp_path / "again")]) == 0
-    assert weights(tmp_path / "again", model) == weights(tmp_path / "whole", model)
+    assert train(tmp_path / "again", "digits", "--resume", state) == 0
+    assert weights(tmp_path / "again") == weights(tmp_path / "whole")
 
 
-def test_ctrl_c_keeps_the_state(tmp_path):
+def test_ctrl_c_keeps_the_state(tmp_path, monkeypatch, capsys):
     """The step under way ends, the state is saved, exit code 130; the resumed run ends as an uninterrupted one."""
-    for module in EXTRAS:
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
-    base = [sys.executable, "-u", "-m", "pydl", "train", "--threads", "1"]
-    state, options = tmp_path / "run.state", [*SMALL, "--epochs", "40"]
-    with subprocess.Popen(
-        [*base, *options, "--out", str(tmp_path / "a"), "--checkpoint", str(state)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:
-        try:
-            assert any(line.startswith("epoch") for line in process.stdout)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 130 and err.strip() == "pydl: interrupted"
-    assert f"pydl train --resume {state}" in out
-    assert train(tmp_path / "a", "--resume", state, "--threads", 1, data="digits") == 0
-    assert train(tmp_path / "b", *options, "--threads", 1) == 0
-    assert weights(tmp_path / "a") == weights(tmp_path / "b")
-
-
-def refused(capsys, *arguments):
-    assert main(list(map(str, arguments))) == 2
+    state, options = tmp_path / "run.state", (*SMALL, "--epochs", 3, "--threads", 1)
+    with monkeypatch.context() as patch:
+        at_step(patch, 60, lambda: signal.raise_signal(signal.SIGINT))
+        assert train(tmp_path / "a", "digits", *options, "--checkpoint", state) == 130
     out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and err.startswith("pydl train: ")
-    return err
+    assert err.strip() == "pydl: interrupted" and f"pydl train --resume {state}" in out
+    assert train(tmp_path / "a", "digits", "--resume", state, "--threads", 1) == 0
+    assert "resumed after 61 steps" in capsys.readouterr().out
+    assert train(tmp_path / "b", "digits", *options) == 0
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
 
 def test_checkpoints_that_do_not_fit(tmp_path, capsys):
     state = tmp_path / "run.state"
-    assert train(tmp_path, *SMALL, "--epochs", 1, "--checkpoint", state) == 0
+    assert train(tmp_path, "digits", *SMALL, "--epochs", 1, "--checkpoint", state) == 0
     capsys.readouterr()
     for option, value in (("--lr", 0.1), ("--model", "cnn"), ("--seed", 3), ("--epochs", 2), ("--patience", 2)):
         err = refused(capsys, "train", "--resume", state, option, value)
@@ -283,13 +251,13 @@ def write_idx(folder, n=600, change=None, zipped=True):
 def test_idx_files(data, tmp_path, capsys):
     folder = write_idx(tmp_path / "data", zipped=data == "mnist")
     options = ("--data", folder, "--epochs", 4, "--batch", 16)
-    assert train(tmp_path / "a", *options, data=data) == 0
+    assert train(tmp_path / "a", data, *options, picture=True) == 0
     out = capsys.readouterr().out
     assert "500 images to train on, 100 to test on" in out and "LeNet-5 (61,706 weights)" in out
     assert float(out.splitlines()[-1].split()[2]) > 60
     assert (tmp_path / "a" / f"{data}_lenet.png").stat().st_size > 10_000
-    assert train(tmp_path / "b", *options, "--checkpoint", tmp_path / "s", "--threads", 1, data=data) == 0
-    assert weights(tmp_path / "a", "lenet", data) == weights(tmp_path / "b", "lenet", data)
+    assert train(tmp_path / "b", data, *options, "--checkpoint", tmp_path / "s", "--threads", 1) == 0
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,7 @@ def test_large(x_shape: tuple[int, ...], w_shape: tuple[int, ...], geometry: Geo
     check(x_shape, w_shape, geometry, dtype)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("isa", [isa for isa in kernels.isas() if isa != kernels.isa()])
 def test_other_instruction_sets(isa: str) -> None:
     script = (

@@ -61,6 +61,7 @@ def _train(T: Any, net: Any, batches: Any) -> list[float]:
     return losses
 
 
+@pytest.mark.long
 @pytest.mark.parity
 @pytest.mark.parametrize("activation, pool", [("tanh", "avg"), ("relu", "max")])
 def test_steps_are_torchs(activation: str, pool: str) -> None:

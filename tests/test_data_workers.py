@@ -16,6 +16,8 @@ import pydl
 from pydl.utils import data
 from pydl.utils.data import DataLoader, TensorDataset, get_worker_info
 
+pytestmark = pytest.mark.long  # starts processes
+
 
 class Squares(data.Dataset):
     """Samples of which the early ones take longest."""

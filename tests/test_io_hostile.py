@@ -284,6 +284,7 @@ print(len(os.listdir(os.path.dirname(path))) - 1)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "O_DIRECTORY") or not hasattr(os, "fork"), reason="needs fork")
 def test_kill_9_in_a_save_loop_loses_nothing(tmp_path):
     """Children are killed before each call of the system, then at random: the file is whole and not older."""

@@ -30,6 +30,7 @@ def failures() -> list[str]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("isa", OTHERS)
 def test_operations(isa: str) -> None:
     code = (

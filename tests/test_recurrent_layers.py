@@ -254,6 +254,7 @@ def test_dropout_between_layers_in_training_alone(kind: str) -> None:
     assert layer.eval()(x)[0].tolist() == plain(x)[0].tolist()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind, form", list(itertools.product(KINDS, ("padded", "lengths", "packed", "cell"))))
 def test_references_alone_free_a_graph(kind: str, form: str, no_gc: None) -> None:
     import gc

@@ -12,28 +12,20 @@ import pydl
 from pydl.cli import main
 from pydl.cli.tasks import chars, digits, phonemes, text_files, text_plots, vowels
 from pydl.cli.tasks.task import parted
-from pydl.io import safetensors
+from tests.commands import needs_extras, train, weights
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Networks that take a second."""
-    for module in ("matplotlib", "tqdm"):
-        pytest.importorskip(module, reason="the examples need the extra `examples`")
+    needs_extras("chars")
     for task in (chars, phonemes):
         monkeypatch.setattr(task, "HIDDEN", 16)
         monkeypatch.setattr(task, "EMBEDDING", 8)
     monkeypatch.setattr(chars, "N_WRITTEN", 60)
     monkeypatch.setattr(vowels, "HIDDEN", 8)
-
-
-def train(folder, data, *options):
-    return main(["train", data, "--out", str(folder), *map(str, options)])
-
-
-def weights(folder):
-    (file,) = folder.glob("*.safetensors")
-    return {name: t.numpy().tobytes() for name, t in safetensors.load_file(file).items()}
 
 
 # ---- what chooses the epoch ----------------------------------------------------------------------------------------
@@ -136,7 +128,8 @@ def test_dollars_are_no_formulas(tmp_path, monkeypatch):
     r"""What is drawn is text as it stands: "$\frac{$" once was read as a formula that has a mistake."""
     (tmp_path / "t.txt").write_text("it costs $ 3 \\frac{ $ and $ 4\n" * 60)
     monkeypatch.setattr(chars.Chars, "write", lambda *_: "$\\frac{$ $^$\n")
-    assert train(tmp_path / "out", "chars", "--data", tmp_path / "t.txt", "--epochs", 1, "--batch", 4) == 0
+    options = ("--data", tmp_path / "t.txt", "--epochs", 1, "--batch", 4)
+    assert train(tmp_path / "out", "chars", *options, picture=True) == 0
     assert (tmp_path / "out" / "chars_lstm.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -239,7 +232,7 @@ def test_the_course_of_an_epoch_cut_short_ends_where_it_was_cut(tmp_path, monkey
     monkeypatch.setattr(Run, "out_of_time", property(lambda self: self.steps_done >= 7))
     file = tmp_path / "t.txt"
     file.write_text("to be or not to be, that is the question\n" * 100)  # 3690 to train on: 13 steps of 4 × 64
-    assert train(tmp_path / "out", "chars", "--data", file, "--batch", 4, "--epochs", 3) == 0
+    assert train(tmp_path / "out", "chars", "--data", file, "--batch", 4, "--epochs", 3, picture=True) == 0
     training, held = (line.get_xdata() for line in seen["axes"].lines[:2])
     low, high = seen["axes"].get_ylim()
     assert low < seen["axes"].lines[0].get_ydata()[-1] < high

@@ -136,6 +136,7 @@ def test_fork_after_parallel_work_does_not_hang() -> None:
     assert fresh(code) == "0 True"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("order", ["pydl first", "sklearn first"])
 def test_another_openmp_user_in_the_process(order: str) -> None:
     if importlib.util.find_spec("sklearn") is None:
@@ -151,6 +152,7 @@ def test_another_openmp_user_in_the_process(order: str) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parity
 @pytest.mark.parametrize("order", ["pydl first", "torch first"])
 def test_torch_in_the_same_process(order: str) -> None:
@@ -201,6 +203,7 @@ print(*idle)
 SERIAL = {"clamp", "nll_loss"}  # one pass over memory on one thread; made of steps that NumPy does
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="reads the time of each thread in /proc")
 def test_two_threads_really_work() -> None:
     """Else the comparison of one and two threads in test_ops would compare one thread with itself."""
