@@ -62,6 +62,24 @@ def ints_arg(value: Any, op: str, name: str) -> tuple[int, ...]:
         raise TypeError(f"{op}: {name} must be an int or a sequence of ints, not {value!r}") from None
 
 
+def per_dim_arg(value: Any, n: int, op: str, name: str) -> tuple[int, ...]:
+    """One int for all of the n spatial dimensions, or one for each, as a tuple."""
+    if type(value) is int:
+        return (value,) * n
+    if type(value) is tuple and len(value) == n:
+        for v in value:
+            if type(v) is not int:
+                break
+        else:
+            return value
+    sizes = ints_arg(value, op, name)
+    if len(sizes) == 1:
+        sizes *= n
+    if len(sizes) != n:
+        raise ShapeError(f"{op}: {name} must be one number or {n}, not {sizes}")
+    return sizes
+
+
 def sizes_arg(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given one by one, `f(2, 3)`, or as one sequence, `f((2, 3))`."""
     if len(sizes) == 1 and isinstance(sizes[0], Sequence):

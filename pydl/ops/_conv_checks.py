@@ -11,31 +11,10 @@ from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import tensor_arg
 
-__all__ = ["Sizes", "check_geometry", "check_tensors", "groups_arg", "out_sizes", "sizes_arg", "transposed_sizes"]
+__all__ = ["Sizes", "check_geometry", "check_tensors", "groups_arg", "out_sizes", "transposed_sizes"]
 
 Sizes = tuple[int, ...]
 LARGEST = 2**30  # of a stride, padding or dilation, as in pydl/_core/correlation: no product of them overflows
-
-
-def sizes_arg(value: Any, n: int, op: str, name: str) -> Sizes:
-    """A number, or one for each of the n dimensions, as a tuple."""
-    if type(value) is int:
-        return (value,) * n
-    if type(value) is tuple and len(value) == n:
-        for v in value:
-            if type(v) is not int:
-                break
-        else:
-            return value
-    try:
-        sizes = tuple([as_int(v) for v in value]) if isinstance(value, (tuple, list)) else (as_int(value),)
-    except TypeError:
-        raise TypeError(f"{op}: {name} must be an int or {n} of them, not {value!r}") from None
-    if len(sizes) == 1:
-        sizes *= n
-    if len(sizes) != n:
-        raise ShapeError(f"{op}: {name} must be one number or {n}, not {sizes}")
-    return sizes
 
 
 def groups_arg(groups: Any, op: str) -> int:

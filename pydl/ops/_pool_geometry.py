@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from operator import index as as_int
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,11 @@ import numpy as np
 from pydl._core.errors import ShapeError
 from pydl._core.pool_windows import Geometry
 from pydl._core.tape import TensorBase as Tensor
-from pydl.ops._checks import tensor_arg
+from pydl.ops._checks import per_dim_arg, tensor_arg
 
 Array = np.ndarray[Any, Any]
 Sizes = tuple[int, ...]
 IntOrInts = int | Sequence[int]
-
-
-def ints_arg(value: Any, n: int, op: str, name: str) -> Sizes:
-    """One number for all of the n spatial dimensions, or one for each."""
-    items = (value,) if not isinstance(value, Sequence) or isinstance(value, str) else tuple(value)
-    try:
-        numbers = tuple(as_int(v) for v in items)
-    except TypeError:
-        raise TypeError(f"{op}: {name} must be an int or a tuple of ints, not {value!r}") from None
-    if len(numbers) not in (1, n):
-        raise RuntimeError(f"{op}: {name} must be one int or {n}, not {value!r}")
-    return numbers * n if len(numbers) == 1 else numbers
 
 
 def images_arg(input: Any, n: int, op: str, *, empty_channels: bool = False) -> None:
@@ -48,21 +35,21 @@ def window_args(
     op: str, n: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any
 ) -> tuple[Sizes, Sizes, Sizes, Sizes]:
     """The four as n numbers each, in the ranges that they may have; no stride means that of the kernel."""
-    kernel = ints_arg(kernel_size, n, op, "kernel_size")
+    kernel = per_dim_arg(kernel_size, n, op, "kernel_size")
     no_stride = stride is None or (isinstance(stride, Sequence) and not stride)
-    step = kernel if no_stride else ints_arg(stride, n, op, "stride")
-    pad, dil = ints_arg(padding, n, op, "padding"), ints_arg(dilation, n, op, "dilation")
+    step = kernel if no_stride else per_dim_arg(stride, n, op, "stride")
+    pad, dilated = per_dim_arg(padding, n, op, "padding"), per_dim_arg(dilation, n, op, "dilation")
     for name, sizes, least in (
         ("kernel_size", kernel, 1),
         ("stride", step, 1),
         ("padding", pad, 0),
-        ("dilation", dil, 1),
+        ("dilation", dilated, 1),
     ):
         if min(sizes) < least:
             raise RuntimeError(f"{op}: {name} must be at least {least}, not {sizes}")
     if any(2 * p > k for p, k in zip(pad, kernel, strict=True)):
         raise RuntimeError(f"{op}: padding {pad} may be at most half of kernel_size {kernel}")
-    return kernel, step, pad, dil
+    return kernel, step, pad, dilated
 
 
 def _out_size(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
@@ -113,9 +100,9 @@ def adaptive_sizes(op: str, n: int, output_size: Any, in_sizes: Sizes) -> Sizes:
     if len(given) == 1:
         given *= n
     if len(given) != n:
-        raise RuntimeError(f"{op}: output_size must be one int or {n}, not {output_size!r}")
+        raise ShapeError(f"{op}: output_size must be one number or {n}, not {output_size!r}")
     sizes = tuple(
-        i if g is None else ints_arg(g, 1, op, "output_size")[0] for g, i in zip(given, in_sizes, strict=True)
+        i if g is None else per_dim_arg(g, 1, op, "output_size")[0] for g, i in zip(given, in_sizes, strict=True)
     )
     if min(sizes) < 0:
         raise RuntimeError(f"{op}: output_size {sizes} must not be negative")

@@ -15,14 +15,13 @@ from pydl._core.errors import ShapeError
 from pydl._core.formats import in_own_format
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled
-from pydl.ops._checks import tensor_arg
+from pydl.ops._checks import per_dim_arg, tensor_arg
 from pydl.ops._conv_checks import (
     Sizes,
     check_geometry,
     check_tensors,
     groups_arg,
     out_sizes,
-    sizes_arg,
     transposed_sizes,
 )
 from pydl.ops._declare import composite, op
@@ -80,9 +79,9 @@ class convolution:
         n = input.ndim - 2
         name = f"conv_transpose{n}d" if transposed else f"conv{n}d"
         check_tensors(name, n, input=input, weight=weight, bias=bias)
-        stride, padding = sizes_arg(stride, n, name, "stride"), sizes_arg(padding, n, name, "padding")
-        dilation = sizes_arg(dilation, n, name, "dilation")
-        output_padding = sizes_arg(output_padding, n, name, "output_padding")
+        stride, padding = per_dim_arg(stride, n, name, "stride"), per_dim_arg(padding, n, name, "padding")
+        dilation = per_dim_arg(dilation, n, name, "dilation")
+        output_padding = per_dim_arg(output_padding, n, name, "output_padding")
         rest = (stride, padding, dilation, groups_arg(groups, name))
         b_shape = None if bias is None else bias.shape
         check_geometry(name, input.shape, weight.shape, b_shape, *rest, transposed, output_padding)
@@ -148,8 +147,8 @@ def _check_pass(
 ) -> tuple[Any, ...]:
     """The geometry of a gradient: dy must have the shape of the convolution of x with w."""
     n = len(x_shape) - 2
-    stride, padding = sizes_arg(stride, n, name, "stride"), sizes_arg(padding, n, name, "padding")
-    dilation, groups = sizes_arg(dilation, n, name, "dilation"), groups_arg(groups, name)
+    stride, padding = per_dim_arg(stride, n, name, "stride"), per_dim_arg(padding, n, name, "padding")
+    dilation, groups = per_dim_arg(dilation, n, name, "dilation"), groups_arg(groups, name)
     check_geometry(name, x_shape, w_shape, None, stride, padding, dilation, groups)
     wanted = (x_shape[0], w_shape[0], *out_sizes(x_shape[2:], w_shape[2:], stride, padding, dilation))
     if tuple(dy.shape) != wanted:
@@ -283,8 +282,8 @@ def _conv(n: int, x: Tensor, w: Tensor, b: Tensor | None, stride: Any, padding: 
     name = f"conv{n}d"
     batched = check_tensors(name, n, unbatched=True, input=x, weight=w, bias=b)
     if isinstance(padding, str):
-        stride = sizes_arg(stride, n, name, "stride")
-        dilation = sizes_arg(dilation, n, name, "dilation")
+        stride = per_dim_arg(stride, n, name, "stride")
+        dilation = per_dim_arg(dilation, n, name, "dilation")
         if padding == "valid":
             padding = 0
         elif padding != "same":

@@ -16,6 +16,7 @@ from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
 from pydl.ops import _pool_geometry as geometries
 from pydl.ops import pooling
+from pydl.ops._checks import per_dim_arg
 from pydl.ops._declare import composite, op
 from pydl.ops._pool_geometry import Array, IntOrInts, Sizes, batched
 
@@ -279,7 +280,7 @@ def _lp_pool(
         sign = 1 if norm_type > 0 else -1
         y: Tensor = pooling._max_pool(name, n, input.abs() * sign, kernel_size, stride, 0, 1, ceil_mode, False)
         return y * sign
-    kernel = geometries.ints_arg(kernel_size, n, name, "kernel_size")
+    kernel = per_dim_arg(kernel_size, n, name, "kernel_size")
     geometries.images_arg(input, n, name)
     mean: Any = _avg_pool(name, n, input.pow(norm_type), kernel, stride, 0, ceil_mode, True)
     total = (mean.sign() * mean.abs().relu()) * prod(kernel)

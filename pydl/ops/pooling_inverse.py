@@ -10,7 +10,7 @@ from pydl._core import pool
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops import _pool_geometry as geometries
-from pydl.ops._checks import tensor_arg
+from pydl.ops._checks import per_dim_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops._pool_geometry import IntOrInts, Sizes, batched
 
@@ -117,9 +117,9 @@ def _output_sizes(op_name: str, in_sizes: Sizes, kernel: Sizes, stride: Sizes, p
 def _max_unpool(
     name: str, n: int, input: Tensor, indices: Tensor, kernel_size: Any, stride: Any, padding: Any, output_size: Any
 ) -> Tensor:
-    kernel = geometries.ints_arg(kernel_size, n, name, "kernel_size")
-    step = kernel if stride is None else geometries.ints_arg(stride, n, name, "stride")
-    pad = geometries.ints_arg(padding, n, name, "padding")
+    kernel = per_dim_arg(kernel_size, n, name, "kernel_size")
+    step = kernel if stride is None else per_dim_arg(stride, n, name, "stride")
+    pad = per_dim_arg(padding, n, name, "padding")
     geometries.images_arg(input, n, name)
     tensor_arg(indices, name, "indices")
     if tuple(indices.shape) != tuple(input.shape):

@@ -129,7 +129,7 @@ def window_errors(n: int, adaptive: bool = False) -> Callable[[Draw], Iterator[E
         if n != 2 or not adaptive:
             yield Error(S(g.normal(2, 3, *SPATIAL[n], 3), 2), RuntimeError, "dimensions")
         yield Error(S(x, 2.5), TypeError, "2.5")
-        yield Error(S(x, (2,) * (n + 1)), RuntimeError, "one int")
+        yield Error(S(x, (2,) * (n + 1)), RuntimeError, "one number or")
         if adaptive:
             yield Error(S(x, -1), RuntimeError, "negative")
             return
