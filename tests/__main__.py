@@ -2,8 +2,8 @@
 """`python -m tests`: what a developer runs before every commit; needs `pip install -e ".[dev,test]"`.
 
 Builds into the source tree, writes the stubs of the operations, then runs a sample of the tests (pytest --quick), and
-beside them the linters and mypy. `--all` runs every test, and the kernels' and operations' tests on each instruction set
-of this machine with one thread and two. `--lint` only lints.
+beside them the linters and mypy. `--all` runs every test, and the kernels' and operations' tests on each instruction
+set of this machine with one thread and two. `--lint` only lints.
 """
 
 import argparse
