@@ -12,7 +12,7 @@ cimport numpy as cnp
 from pydl._core.formats cimport channels_last, new_channels_last, new_like
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport (
-    MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, apply_clamp, apply_where, broadcast_shape, same_shape,
+    MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, apply3, apply_clamp, broadcast_shape, same_shape,
 )
 from pydl._core.promote cimport as_tensor, cast, number, promoted
 from pydl._core.tape cimport (
@@ -324,7 +324,7 @@ cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b):
         raise_types("where", a, b)
     like = a if a.own_format and same_shape_as(a, ndim, shape) else b if b.own_format and same_shape_as(b, ndim, shape) else None
     out = new(ndim, shape, cnp.PyArray_TYPE(a.a)) if like is None else new_like(like)
-    apply_where(<void*>table(is_f64(a)).where, out, mask, a, b)
+    apply3(<void*>table(is_f64(a)).where, out, mask, a, b, PICOSECONDS_PLAIN)
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         node = SelectNode.__new__(SelectNode)
         node.mask = mask

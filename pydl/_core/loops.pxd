@@ -42,7 +42,6 @@ cdef int apply_number(void* fn, TensorBase out, TensorBase x, double value, bint
 # kernels with parameters (activation_kernels.h), of one input or, unless b is None, two; b may be bytes
 cdef int apply_parameters(void* fn, TensorBase out, TensorBase a, TensorBase b, const double* parameters, int picoseconds) except -1
 cdef int apply3(void* fn, TensorBase out, TensorBase a, TensorBase b, TensorBase c, int picoseconds) except -1
-cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1
 cdef int apply_clamp(void* fn, TensorBase out, TensorBase x, double lo, double hi) except -1
 
 cdef inline bint same_shape(TensorBase a, TensorBase b) noexcept:

@@ -21,7 +21,10 @@ ctypedef void (*activation_bwd_fn)(const void*, ptrdiff_t, const void*, ptrdiff_
 ctypedef void (*where_fn)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t,
                           ptrdiff_t) noexcept nogil
 
+ctypedef void (*clamp_fn)(const void*, ptrdiff_t, double, double, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
+
 cdef enum:
+    CLAMP = 6            # kind of a kernel: one input and two limits
     CHUNK = 16384        # elements that one thread takes at a time from a long run
 
 
@@ -140,7 +143,8 @@ cdef ptrdiff_t offset_of_run(const Loop* p, int operand, ptrdiff_t run) noexcept
 
 
 cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, ptrdiff_t run, ptrdiff_t first, ptrdiff_t n) noexcept nogil:
-    """Elements first..first+n of one run. kind: number of inputs, + 3 with parameters; size: bytes an element of each operand."""
+    """Elements first..first+n of one run. kind: number of inputs, + 3 with parameters, or CLAMP; size: bytes an element of each
+    operand."""
     cdef char* data[4]
     cdef ptrdiff_t stride[4]
     cdef int i
@@ -155,6 +159,8 @@ cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, 
         (<pydl_binary_fn*>fn)(data[1], stride[1], data[2], stride[2], data[0], stride[0], n)
     elif kind == 4:
         (<activation_fn>fn)(data[1], stride[1], data[0], stride[0], n, p.parameters)
+    elif kind == CLAMP:
+        (<clamp_fn>fn)(data[1], stride[1], p.parameters[0], p.parameters[1], data[0], stride[0], n)
     elif kind == 5:
         (<activation_bwd_fn>fn)(data[1], stride[1], data[2], stride[2], data[0], stride[0], n, p.parameters)
     else:
@@ -317,25 +323,19 @@ cdef int apply_number(void* fn, TensorBase out, TensorBase x, double value, bint
     return 0
 
 
-cdef int apply_where(void* fn, TensorBase out, TensorBase mask, TensorBase a, TensorBase b) except -1:
-    """out[i] = mask[i] ? a[i] : b[i]; all broadcast to the shape of out."""
-    return apply3(fn, out, mask, a, b, PICOSECONDS_PLAIN)
-
-
 cdef int apply_clamp(void* fn, TensorBase out, TensorBase x, double lo, double hi) except -1:
     """out[i] = min(max(x[i], lo), hi)."""
     cdef Loop p
-    cdef ptrdiff_t run, size = cnp.PyArray_ITEMSIZE(x.a)
-    cdef int64_t start = tick()
+    cdef ptrdiff_t size[4]
+    cdef double limits[2]
     if cnp.PyArray_SIZE(out.a) == 0:
         return 0
     loop_init(&p, 2, cnp.PyArray_NDIM(out.a), cnp.PyArray_DIMS(out.a))
     loop_operand(&p, 0, out.a, p.ndim)
     loop_operand(&p, 1, x.a, p.ndim)
     loop_merge(&p)
-    for run in range(p.n_runs):
-        (<void (*)(const void*, ptrdiff_t, double, double, void*, ptrdiff_t, ptrdiff_t) noexcept>fn)(
-            p.data[1] + (offset_of_run(&p, 1, run) if p.ndim else 0), p.run_strides[1] // size, lo, hi,
-            p.data[0] + (offset_of_run(&p, 0, run) if p.ndim else 0), p.run_strides[0] // size, p.run)
-    tock(start)
+    limits[0], limits[1] = lo, hi
+    p.parameters = limits
+    size[0] = size[1] = cnp.PyArray_ITEMSIZE(out.a)
+    run_loop(CLAMP, fn, &p, size, PICOSECONDS_PLAIN)
     return 0
