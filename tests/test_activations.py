@@ -110,6 +110,24 @@ def test_special_values_are_torchs(name: str, keywords: dict[str, Any], bound: f
 NAN_PASSES = ("relu6", "leaky_relu", "hardtanh", "threshold", "hardshrink", "softshrink")
 
 
+AT_KINKS = [  # (name, arguments, x, slope): flat if one side is, else from the left
+    ("relu", {}, 0, 0), ("relu6", {}, 0, 0), ("relu6", {}, 6, 0), ("leaky_relu", {"negative_slope": 0.3}, 0, 0.3),
+    ("elu", {"alpha": 1.5}, 0, 1.5), ("celu", {"alpha": 1.5}, 0, 1), ("selu", {}, 0, 1.7580993408473766),
+    ("hardtanh", {"min_val": -2, "max_val": 3}, -2, 0), ("hardtanh", {"min_val": -2, "max_val": 3}, 3, 0),
+    ("threshold", {"threshold": 0.5, "value": 2}, 0.5, 0), ("hardshrink", {}, 0.5, 0), ("hardshrink", {}, -0.5, 0),
+    ("softshrink", {}, 0.5, 0), ("softshrink", {}, -0.5, 0), ("hardsigmoid", {}, -3, 0), ("hardsigmoid", {}, 3, 0),
+    ("hardswish", {}, -3, 0), ("hardswish", {}, 3, 1), ("softplus", {"threshold": 0}, 0, 0.5),
+]  # fmt: skip
+
+
+@each_kind
+@pytest.mark.parametrize("name, keywords, x, slope", AT_KINKS, ids=[f"{name}-{x}" for name, _, x, _ in AT_KINKS])
+def test_slopes_at_kinks(name: str, keywords: dict[str, Any], x: float, slope: float, kind: str) -> None:
+    at = pydl.full((19,), float(x), dtype=getattr(pydl, kind), requires_grad=True)
+    (dx,) = pydl.autograd.grad(find(pydl, name)(at, **keywords).sum(), at)
+    np.testing.assert_allclose(dx.numpy(), slope, rtol=2 * np.finfo(kind).eps)
+
+
 @pytest.mark.parity
 @each_form
 @each_kind

@@ -2,6 +2,7 @@
 """Schedules: PyTorch's sequences of learning rates and momenta, states, warnings, errors."""
 
 import inspect
+import math
 import re
 import warnings
 
@@ -79,6 +80,57 @@ def steps(opt, scheduler, n, start=0):
         opt.step()
         scheduler.step(*([LOSSES[i]] if type(scheduler).__name__ == "ReduceLROnPlateau" else []))
     return seen
+
+
+def cosine(high, low, share):
+    return low + (high - low) * (1 + math.cos(math.pi * share)) / 2
+
+
+def restarts(base, t, period, times, low):
+    while t >= period:
+        t, period = t - period, period * times
+    return cosine(base, low, t / period)
+
+
+def one_cycle(peak, t, n):
+    top = 0.3 * n - 1
+    if t <= top:
+        return cosine(peak / 25, peak, t / top)
+    return cosine(peak, peak / 25 / 1e4, (t - top) / (n - 1 - top))
+
+
+def falls(t):
+    """How often the plateau of LOSSES has made the rate fall before epoch t: worked out by hand."""
+    return sum(t > epoch for epoch in (3, 7, 12, 16, 20))
+
+
+# name of a case -> the rate in epoch t of a group that has the rate `base` without a schedule (0.1 and 0.4)
+RATES = {
+    "step": lambda t, base: base * 0.5 ** (t // 4),
+    "multistep": lambda t, base: base * 0.3 ** sum(t >= m for m in (2, 2, 5, 11)),
+    "constant": lambda t, base: base * (0.25 if t < 6 else 1),
+    "linear": lambda t, base: base * (0.1 + 0.8 * min(t / 7, 1)),
+    "linear default": lambda t, base: base * (1 + 2 * min(t / 5, 1)) / 3,
+    "exponential": lambda t, base: base * 0.9**t,
+    "polynomial": lambda t, base: base * (1 - min(t / 9, 1)) ** 2,
+    "cosine": lambda t, base: cosine(base, 0.01, t / 7),
+    "cosine one": lambda t, base: cosine(base, 0, t),
+    "restarts": lambda t, base: restarts(base, t, 3, 2, 0.02),
+    "restarts even": lambda t, base: restarts(base, t, 5, 1, 0),
+    "onecycle": lambda t, base: one_cycle(1.0 if base == 0.1 else 2.0, t, 30),
+    "cyclic": lambda t, base: 0.01 + (0.09 if base == 0.1 else 0.19) * min(t % 7 / 4, (7 - t % 7) / 3),
+    "cyclic 2": lambda t, base: 0.01 + 0.09 * min(t % 6, 6 - t % 6) / 3 / 2 ** (t // 6),
+    "lambda object": lambda t, base: base * 0.5**t,
+    "multiplicative": lambda t, base: base * 2 / (t + 2),
+    "plateau": lambda t, base: max(base * 0.5 ** falls(t), 0.01 if base == 0.1 else 0.2),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_sequences_follow_their_formulas(name):
+    for t, rates in enumerate(steps(*make(optim, lr_scheduler, name), 24)):
+        for (rate, _), base in zip(rates, (0.1, 0.4), strict=True):
+            assert rate == pytest.approx(RATES[name](t, base), rel=1e-9, abs=1e-15), t
 
 
 @pytest.mark.parity

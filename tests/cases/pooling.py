@@ -37,6 +37,8 @@ def windows(g: Draw, n: int, make: Make, dilation: bool) -> Iterator[tuple[Array
     yield make(2, 5, *odd), {"kernel_size": 2, "stride": 2, "ceil_mode": True}
     yield make(1, 9, *odd), {"kernel_size": mixed(n, 3, 2, 3), "stride": 1, "padding": mixed(n, 1, 0, 1)}
     yield make(1, 2, *x), {"kernel_size": 3, "stride": mixed(n, 3, 2, 1), "padding": 1, "ceil_mode": True}
+    # The last window goes beyond the padding.
+    yield make(1, 2, *mixed(n, 4, 6, 4)), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}
     yield make(2, 2, *odd), {"kernel_size": odd}
     yield make(1, 2, *odd), {"kernel_size": 1, "stride": 2}
     if n == 1:
