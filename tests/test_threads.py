@@ -200,7 +200,7 @@ for name, case in CASES.items():
 print(*idle)
 """
 
-SERIAL = {"clamp", "nll_loss"}  # one pass over memory on one thread; made of steps that NumPy does
+SERIAL = {"nll_loss"}  # made of steps that NumPy does
 
 
 @pytest.mark.long
