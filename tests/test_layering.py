@@ -33,6 +33,16 @@ def test_every_part_of_pydl_has_its_room() -> None:
     assert parts == set(house.BY_PART)
 
 
+def test_the_map_of_the_core_names_every_module_and_no_other() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("`pydl/_core/` by what")[2].partition("\n## ")[0]
+    said = re.findall(r"`([a-z_]+)(…?)`", table)
+    names = {p.stem for p in modules() if p.parent.name == "_core"} - {"__init__"}
+    found = {name: [n for n in names if n == name or (more and n.startswith(name))] for name, more in said}
+    assert names == {n for those in found.values() for n in those}
+    assert all(found.values())
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_numpy_is_the_only_package_needed(path: Path) -> None:
     for name, top in imports(path):
