@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections import OrderedDict
 from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any
 
 from pydl._core import tape
 
-__all__ = ["RemovableHandle"]
+__all__ = ["RemovableHandle", "add_hook"]
 
 
 class RemovableHandle:
@@ -60,6 +61,17 @@ class RemovableHandle:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.remove()
+
+
+def add_hook(hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False, *flags: Any) -> RemovableHandle:
+    """Enters `hook` into `hooks`, first if `prepend`; each of `flags` is a table that marks the hook's id."""
+    handle = RemovableHandle(hooks, extra_dict=flags)
+    hooks[handle.id] = hook
+    for table in flags:
+        table[handle.id] = True
+    if prepend:
+        hooks.move_to_end(handle.id, last=False)
+    return handle
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

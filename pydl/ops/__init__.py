@@ -15,6 +15,7 @@ from pydl.ops import (
     arranging,
     combining,
     comparing,
+    diagonals,
     dividing,
     einstein,
     encoding,
@@ -35,6 +36,7 @@ from pydl.ops.activations import *
 from pydl.ops.arranging import *
 from pydl.ops.combining import *
 from pydl.ops.comparing import *
+from pydl.ops.diagonals import *
 from pydl.ops.dividing import *
 from pydl.ops.einstein import *
 from pydl.ops.encoding import *
@@ -52,8 +54,8 @@ from pydl.ops.sorting import *
 from pydl.ops.statistics import *
 
 _MODULES = (
-    arranging, combining, comparing, dividing, einstein, encoding, extrema, gathering, indexing, joining, masking,
-    matrices, native, normalizing, pointwise, reducing, sorting, statistics,
+    arranging, combining, comparing, diagonals, dividing, einstein, encoding, extrema, gathering, indexing, joining,
+    masking, matrices, native, normalizing, pointwise, reducing, sorting, statistics,
 )  # fmt: skip
 _NOT_IN_TORCH = {
     "add_", "cast", "contiguous", "copy_", "div_", "expand", "getitem", "index", "index_add_", "linear",

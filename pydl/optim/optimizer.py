@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pydl.autograd.graph import RemovableHandle
+from pydl.autograd.graph import RemovableHandle, add_hook
 from pydl.creation import as_tensor
-from pydl.nn.modules._hooks import add_hook
 from pydl.tensor import Tensor
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]

@@ -10,20 +10,9 @@ from typing import Any
 
 from pydl._core.calling import ForwardCaller, set_hooks_of_all
 from pydl.autograd import Function
-from pydl.autograd.graph import RemovableHandle
+from pydl.autograd.graph import RemovableHandle, add_hook
 from pydl.nn.modules._registry import HookTable
 from pydl.tensor import Tensor
-
-
-def add_hook(hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False, *flags: Any) -> RemovableHandle:
-    """Enters `hook` into `hooks`, first if `prepend`; each of `flags` is a table that marks the hook's id."""
-    handle = RemovableHandle(hooks, extra_dict=flags)
-    hooks[handle.id] = hook
-    for table in flags:
-        table[handle.id] = True
-    if prepend:
-        hooks.move_to_end(handle.id, last=False)
-    return handle
 
 
 class GlobalHooks:

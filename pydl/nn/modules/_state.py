@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydl import autograd
-from pydl.autograd.graph import RemovableHandle
-from pydl.nn.modules._hooks import add_hook
+from pydl.autograd.graph import RemovableHandle, add_hook
 from pydl.nn.parameter import Buffer, Parameter
 from pydl.tensor import Tensor
 

@@ -7,9 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pydl.autograd.graph import RemovableHandle
+from pydl.autograd.graph import RemovableHandle, add_hook
 from pydl.nn.modules import _convert
-from pydl.nn.modules._hooks import EVERY, HookMixin, add_hook
+from pydl.nn.modules._hooks import EVERY, HookMixin
 from pydl.nn.modules._registry import HookTable, Registry
 from pydl.nn.modules._state import StateMixin, _IncompatibleKeys
 from pydl.nn.modules._walk import WalkMixin
