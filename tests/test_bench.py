@@ -15,7 +15,7 @@ import pytest
 import pydl
 from bench import report
 from bench.row import Row, Statement, as_arrays, relative_error
-from bench.rows import ROWS
+from bench.rows import ROWS, chosen
 from bench.run import Plan, measure, median_ratio
 
 SMALL = [pytest.param(row, id=row.name) for row in ROWS if row.flops <= 3e9]
@@ -39,6 +39,18 @@ def test_pydl_gives_the_reference(row: Row) -> None:
 @pytest.mark.parametrize("row", [p for p in SMALL if "numpy" in p.values[0].ways])
 def test_numpy_gives_the_reference(row: Row) -> None:
     assert relative_error(value(row, "numpy", np), row.answer()) <= row.tolerance
+
+
+@pytest.mark.parametrize("name", ["gelu", "softmax", "embedding", "conv2d"])
+def test_an_operation_has_a_row_from_its_case(name: str) -> None:
+    (row,) = chosen([f"op {name} "])
+    assert row.name.startswith(f"op {name} ") and {"pydl", "torch"} <= set(row.ways)
+    assert relative_error(value(row, "pydl", pydl), row.answer()) <= row.tolerance
+
+
+def test_operations_are_no_part_of_a_whole_run() -> None:
+    assert chosen([""]) == ROWS
+    assert [row.name for row in chosen(["tiny add"])] == ["tiny add 4x4"]
 
 
 def test_row_names_differ_and_data_repeats() -> None:
