@@ -5,6 +5,7 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def python_functions(text: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             n_lines = (node.end_lineno or 0) - node.lineno + 1
-            if ast.get_docstring(node) is not None:
+            if ast.get_docstring(node, clean=False) is not None:
                 n_lines -= (node.body[0].end_lineno or 0) - node.body[0].lineno + 1
             yield node.name, n_lines
 
@@ -84,10 +85,15 @@ def sources() -> list[Path]:
     return sorted(p for folder in folders for p in (ROOT / folder).rglob("*") if p.suffix in LIMITS)
 
 
+@cache
+def functions_of(path: Path) -> list[tuple[str, int]]:
+    return list(READERS[path.suffix](path.read_text(encoding="utf-8")))
+
+
 def test_no_function_is_longer_than_its_limit() -> None:
     long = {}
     for path in sources():
-        for name, n_lines in READERS[path.suffix](path.read_text(encoding="utf-8")):
+        for name, n_lines in functions_of(path):
             if n_lines > LIMITS[path.suffix]:
                 long[path.relative_to(ROOT).as_posix(), name] = n_lines
     assert {k: n for k, n in long.items() if k not in LONGER} == {}, "divide them, or give a reason in LONGER"
@@ -100,7 +106,7 @@ def test_the_readers_see_functions() -> None:
     cython = "cdef int f(int a,\n           int b) noexcept:\n    return a\n\ndef g(): pass\n"
     assert list(cython_functions(cython)) == [("f", 3), ("g", 1)]
     assert list(c_functions("static int f(int a,\n             int b) {\n    return a;\n}\n")) == [("f", 4)]
-    counted = {s: sum(len(list(READERS[s](p.read_text()))) for p in sources() if p.suffix == s) for s in LIMITS}
+    counted = {s: sum(len(functions_of(p)) for p in sources() if p.suffix == s) for s in LIMITS}
     assert counted[".py"] > 3000 and counted[".pyx"] > 700 and counted[".h"] > 200, counted
 
 
@@ -166,11 +172,15 @@ OWN_WORDS = (
 INNER = {"pydl/text/vocabulary.py": r"its? ", "pydl/io/atomic.py": r"21"}
 
 
-def raised(path: Path) -> Iterator[tuple[int, str, str]]:
+@cache
+def raised(path: Path) -> list[tuple[int, str, str]]:
     """Line, class and text of each error that is raised with a text; what is interpolated is {}."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            yield node.lineno, ast.unparse(node.exc.func), "".join(map(template, node.exc.args[:1]))
+    calls = [
+        (node.lineno, node.exc)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+    ]
+    return [(line, ast.unparse(call.func), "".join(map(template, call.args[:1]))) for line, call in calls]
 
 
 def template(node: ast.expr) -> str:
