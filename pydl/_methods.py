@@ -10,8 +10,6 @@ from pydl.ops._inplace import copying_form
 
 __all__ = ["Operations"]
 
-_remainder: Any = ops.remainder
-
 
 class Operations:
     """Methods that are operations. `Tensor` inherits them."""
@@ -104,7 +102,7 @@ class Operations:
     bitwise_not_ = copying_form("bitwise_not", ops.bitwise_not)
 
     # operators that the core has not
-    __floordiv__, __mod__, __ifloordiv__, __imod__ = ops.floor_divide, _remainder, floor_divide_, remainder_
+    __floordiv__, __mod__, __ifloordiv__, __imod__ = ops.floor_divide, ops.remainder, floor_divide_, remainder_
     __and__, __or__, __xor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
     __rand__, __ror__, __rxor__ = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
     __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
@@ -118,7 +116,7 @@ class Operations:
         return ops.floor_divide(other, self)
 
     def __rmod__(self, other: Any) -> Any:
-        return _remainder(other, self)
+        return ops.remainder(other, self)
 
     def where(self, condition: Any, other: Any) -> Any:
         """y = self where condition, else other. Source: torch.Tensor.where."""
@@ -126,5 +124,4 @@ class Operations:
 
     def prelu(self, weight: Any) -> Any:
         """y = x where x > 0, else weight · x. Source: torch.Tensor.prelu."""
-        function: Any = ops.prelu
-        return function(self, weight)
+        return ops.prelu(self, weight)

@@ -14,7 +14,6 @@ from pydl.tensor import Tensor
 
 __all__ = ["LBFGS"]
 
-_ops: Any = ops  # type checkers take declared operations for classes
 MIN_CURVATURE = 1e-10
 
 
@@ -76,7 +75,7 @@ class LBFGS(Optimizer):
     def _gradient(self) -> Any:
         """All gradients as one vector; zeros where there is none."""
         parts = [(p.detach() * 0 if p.grad is None else p.grad).reshape(-1) for p in self._params]
-        return _ops.cat(parts)
+        return ops.cat(parts)
 
     def _move(self, t: float, direction: Any) -> None:
         start = 0

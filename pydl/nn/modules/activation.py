@@ -19,8 +19,7 @@ __all__ = [
     "Softshrink", "Threshold",
 ]  # fmt: skip
 
-_ops: Any = ops
-_relu, _relu_ = _ops.relu, _ops.relu_  # found at once: a call is short work
+_relu, _relu_ = ops.relu, ops.relu_  # found at once: a call is short work
 
 
 class ReLU(Module):

@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from pydl import ops
 from pydl.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
-
-_ops: Any = ops  # type checkers take declared operations for classes
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -24,7 +21,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
         >>> nn.utils.parameters_to_vector(nn.Linear(3, 2).parameters()).shape == (8,)
         True
     """
-    return _ops.cat([param.reshape(-1) for param in parameters])
+    return ops.cat([param.reshape(-1) for param in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

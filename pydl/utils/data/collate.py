@@ -15,8 +15,6 @@ from pydl.tensor import Tensor
 
 __all__ = ["default_collate", "default_convert"]
 
-_ops: Any = ops  # type checkers take declared operations for classes
-
 
 def default_convert(data: Any) -> Any:
     """NumPy arrays and scalars in `data` as tensors, through dicts, tuples and lists; all else stays as it is.
@@ -58,7 +56,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """
     first = batch[0]
     if isinstance(first, Tensor):
-        return _ops.stack(list(batch), 0)
+        return ops.stack(list(batch), 0)
     if isinstance(first, (np.ndarray, np.generic, float, int)):
         return _collate_numbers(batch)
     if isinstance(first, (str, bytes)):
