@@ -5,35 +5,42 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The build says which tables there are: all, unless a developer chose fewer. */
 extern const pydl_kernels pydl_kernels_base_f32, pydl_kernels_base_f64;
-#ifdef PYDL_HAVE_X86
 extern const pydl_kernels pydl_kernels_avx2_f32, pydl_kernels_avx2_f64;
 extern const pydl_kernels pydl_kernels_avx512_f32, pydl_kernels_avx512_f64;
 
+#if defined(PYDL_HAVE_AVX2) || defined(PYDL_HAVE_AVX512)
 /* __builtin_cpu_supports asks CPUID and XGETBV, so a hypervisor or kernel that hides the wide registers is honoured. */
 static int has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+#endif
+#ifdef PYDL_HAVE_AVX512
 static int has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #endif
+#ifdef PYDL_HAVE_BASE
 static int always(void) { return 1; }
+#endif
 
 static const struct {
     const char *name;
     int (*usable)(void);
     const pydl_kernels *table[2];
 } isas[] = {
-#ifdef PYDL_HAVE_NEON
+#if defined(PYDL_HAVE_BASE) && defined(__aarch64__)
     {"neon", always, {&pydl_kernels_base_f32, &pydl_kernels_base_f64}},
-#else
+#elif defined(PYDL_HAVE_BASE)
     {"base", always, {&pydl_kernels_base_f32, &pydl_kernels_base_f64}},
 #endif
-#ifdef PYDL_HAVE_X86
+#ifdef PYDL_HAVE_AVX2
     {"avx2", has_avx2, {&pydl_kernels_avx2_f32, &pydl_kernels_avx2_f64}},
+#endif
+#ifdef PYDL_HAVE_AVX512
     {"avx512", has_avx512, {&pydl_kernels_avx512_f32, &pydl_kernels_avx512_f64}},
 #endif
 };

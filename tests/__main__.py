@@ -59,9 +59,14 @@ def python(name: str, *arguments: str, **environment: str) -> bool:
 def build() -> bool:
     """Build the extension modules into the source tree (CMake preset dev)."""
     modules = {"PYDL_CMAKE_MODULES": str(files("cython_cmake") / "cmake")}
-    configured = (ROOT / "build" / "dev" / "build.ninja").exists() or run(
-        "configure", "cmake", "--preset", "dev", f"-DPython_EXECUTABLE={sys.executable}", **modules
-    )
+    cache = ROOT / "build" / "dev" / "CMakeCache.txt"
+    if not cache.with_name("build.ninja").exists():
+        command = ["cmake", "--preset", "dev", f"-DPython_EXECUTABLE={sys.executable}"]
+    elif "PYDL_ISAS:STRING=all\n" not in cache.read_text():  # somebody worked on the kernels of one
+        command = ["cmake", "build/dev", "-DPYDL_ISAS=all"]
+    else:
+        command = []
+    configured = not command or run("configure", *command, **modules)
     return configured and run("build", "cmake", "--build", "--preset", "dev", **modules)
 
 
