@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from pydl._core import dtypes, tape
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase, is_grad_enabled
 from pydl._data import as_array, new_shape
+
+if TYPE_CHECKING:
+    from pydl.tensor import Tensor
 
 __all__ = ["Conversions"]
 
@@ -97,7 +100,7 @@ class Conversions:
 
     # --- element types ----------------------------------------------------------------------------------------------
 
-    def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def to(self: Any, *args: Any, **kwargs: Any) -> Tensor:
         """The tensor in another element type, memory order, or "on" the CPU; itself if nothing changes.
 
         to(dtype), to(device), to(device, dtype), to(other); non_blocking has no effect; copy=True always copies.
@@ -127,39 +130,39 @@ class Conversions:
             dtype = _TYPE_NAMES[name]
         return self.to(dtype)
 
-    def type_as(self: Any, other: TensorBase) -> Any:
+    def type_as(self: Any, other: TensorBase) -> Tensor:
         """The tensor in the type of `other`. Source: torch.Tensor.type_as."""
         return self.to(other.dtype)
 
-    def float(self: Any, memory_format: Any = None) -> Any:
+    def float(self: Any, memory_format: Any = None) -> Tensor:
         """As float32."""
         return self.to(dtypes.float32, memory_format=memory_format)
 
-    def double(self: Any, memory_format: Any = None) -> Any:
+    def double(self: Any, memory_format: Any = None) -> Tensor:
         """As float64."""
         return self.to(dtypes.float64, memory_format=memory_format)
 
-    def long(self: Any, memory_format: Any = None) -> Any:
+    def long(self: Any, memory_format: Any = None) -> Tensor:
         """As int64."""
         return self.to(dtypes.int64, memory_format=memory_format)
 
-    def int(self: Any, memory_format: Any = None) -> Any:
+    def int(self: Any, memory_format: Any = None) -> Tensor:
         """As int32."""
         return self.to(dtypes.int32, memory_format=memory_format)
 
-    def short(self: Any, memory_format: Any = None) -> Any:
+    def short(self: Any, memory_format: Any = None) -> Tensor:
         """As int16."""
         return self.to(dtypes.int16, memory_format=memory_format)
 
-    def char(self: Any, memory_format: Any = None) -> Any:
+    def char(self: Any, memory_format: Any = None) -> Tensor:
         """As int8."""
         return self.to(dtypes.int8, memory_format=memory_format)
 
-    def byte(self: Any, memory_format: Any = None) -> Any:
+    def byte(self: Any, memory_format: Any = None) -> Tensor:
         """As uint8."""
         return self.to(dtypes.uint8, memory_format=memory_format)
 
-    def bool(self: Any, memory_format: Any = None) -> Any:
+    def bool(self: Any, memory_format: Any = None) -> Tensor:
         """As bool: True where not zero."""
         return self.to(dtypes.bool, memory_format=memory_format)
 
@@ -189,7 +192,7 @@ class Conversions:
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
-    def contiguous(self: Any, memory_format: Any = dtypes.contiguous_format) -> Any:
+    def contiguous(self: Any, memory_format: Any = dtypes.contiguous_format) -> Tensor:
         """The tensor with its elements in C order (or N, H, W, C for channels_last); itself if they are.
 
         Gradient: dx = dy. Errors: RuntimeError for channels_last without 4 dimensions. Source: torch.Tensor.contiguous.
@@ -213,7 +216,7 @@ class Conversions:
         """How many elements after the start of its memory the tensor begins. Source: torch.Tensor.storage_offset."""
         return 0 if self._base is None else (self.data_ptr() - self._base.data_ptr()) // self.array.itemsize
 
-    def cpu(self: Any, memory_format: Any = None) -> Any:
+    def cpu(self: Any, memory_format: Any = None) -> Tensor:
         """Itself."""
         return self
 
@@ -240,30 +243,32 @@ class Conversions:
 
     # --- new tensors of this type -----------------------------------------------------------------------------------
 
-    def _new(self: Any, size: tuple[Any, ...], name: str, dtype: Any, device: Any) -> Any:
+    def _new(self: Any, size: tuple[Any, ...], name: str, dtype: Any, device: Any) -> Tensor:
         if device is not None:
             dtypes.device(device)
         return tape.empty(new_shape(size, name), self.array.dtype if dtype is None else dtypes.as_np(dtype))
 
-    def new_empty(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_empty(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
         """An uninitialised tensor, of this type unless told. Source: torch.Tensor.new_empty."""
         return self._new(size, "new_empty", dtype, device).requires_grad_(requires_grad)
 
-    def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_zeros(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
         """Zeros, of this type unless told. Source: torch.Tensor.new_zeros."""
         return self._new(size, "new_zeros", dtype, device).fill_(0).requires_grad_(requires_grad)
 
-    def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_ones(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
         """Ones, of this type unless told. Source: torch.Tensor.new_ones."""
         return self._new(size, "new_ones", dtype, device).fill_(1).requires_grad_(requires_grad)
 
     def new_full(
         self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
-    ) -> Any:
+    ) -> Tensor:
         """One number everywhere, in this type unless told. Source: torch.Tensor.new_full."""
         return self._new((size,), "new_full", dtype, device).fill_(fill_value).requires_grad_(requires_grad)
 
-    def new_tensor(self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Any:
+    def new_tensor(
+        self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False
+    ) -> Tensor:
         """A tensor with a copy of the data, in this type unless told. Source: torch.Tensor.new_tensor."""
         if device is not None:
             dtypes.device(device)

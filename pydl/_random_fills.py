@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from pydl._core import random as kernels
 from pydl._core import tape
 from pydl._core.tape import TensorBase, is_grad_enabled
 from pydl._generator import Generator, generator_or_default
+
+if TYPE_CHECKING:
+    from pydl.tensor import Tensor
 
 __all__ = ["RandomFills"]
 
@@ -42,7 +45,7 @@ class RandomFills:
 
     __slots__ = ()
 
-    def uniform_(self: Any, *bounds: float, generator: Generator | None = None, **named: float) -> Any:
+    def uniform_(self: Any, *bounds: float, generator: Generator | None = None, **named: float) -> Tensor:
         """Uniform numbers of [from, to), by default [0, 1). Errors: RuntimeError if from > to.
 
         Source: torch.Tensor.uniform_.
@@ -52,13 +55,13 @@ class RandomFills:
             raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
         return _fill(self, "uniform_", generator, kernels.philox_uniform, float(low), float(high))
 
-    def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Any:
+    def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """mean + std · z with standard normal z. Errors: RuntimeError for std < 0. Source: torch.Tensor.normal_."""
         if std < 0:
             raise RuntimeError(f"normal_ expects std >= 0.0, but found std={std}")
         return _fill(self, "normal_", generator, kernels.philox_normal, float(mean), float(std))
 
-    def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
+    def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
         """1 with probability p (a number, or one per element), else 0. Errors: RuntimeError for p outside of [0, 1].
 
         Source: torch.Tensor.bernoulli_.
@@ -76,7 +79,7 @@ class RandomFills:
         u = stream.draw(kernels.philox_uniform, tape.empty(tuple(self.shape), np.dtype(np.float64)), 0.0, 1.0)
         return self.copy_(tape.wrap(u.array < probabilities))
 
-    def random_(self: Any, *bounds: int, generator: Generator | None = None, **named: int) -> Any:
+    def random_(self: Any, *bounds: int, generator: Generator | None = None, **named: int) -> Tensor:
         """Integers of [from, to), of [0, to), or of all that the type holds exactly. Source: torch.Tensor.random_.
 
         Errors: RuntimeError unless from < to.
@@ -92,7 +95,7 @@ class RandomFills:
         drawn = tape.empty(tuple(self.shape), np.dtype(np.int64))
         return self.copy_(generator_or_default(generator).draw(kernels.philox_randint, drawn, int(low), int(high)))
 
-    def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Any:
+    def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """Waiting times of rate lambd: −log(1 − u)/lambd. Errors: RuntimeError unless lambd > 0.
 
         Source: torch.Tensor.exponential_.
