@@ -16,6 +16,7 @@ from tests.planted_faults_list import FAULTS, Fault
 def test_a_fault_can_be_planted(fault: Fault, root: Path) -> None:
     text = (root / fault.file).read_text()
     assert planted(text, fault) != text
+    assert Path(fault.file).suffix in (".py", ".pyx", ".h", ".c")  # what the script knows how to build
     named = [word for word in shlex.split(fault.tests) if word.startswith("tests/")]
     assert named and all((root / name).is_file() for name in named)
 
