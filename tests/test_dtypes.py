@@ -152,3 +152,9 @@ def test_formats_are_singletons() -> None:
     for name in ("contiguous_format", "channels_last", "channels_last_3d", "preserve_format", "strided"):
         one = getattr(pydl, name)
         assert repr(one) == f"pydl.{name}" and pickle.loads(pickle.dumps(one)) is one and copy.deepcopy(one) is one
+
+
+def test_every_type_is_real():
+    for dtype in (pydl.float32, pydl.float64, pydl.int64, pydl.bool):
+        assert dtype.to_real() is dtype and not dtype.is_complex and not pydl.zeros(1, dtype=dtype).is_complex()
+    assert pydl.zeros(1).is_inference() is False

@@ -308,3 +308,11 @@ def test_handles_are_copied():
         other.remove()
         assert len(twin._forward_hooks) == 0 and len(m._forward_hooks) == 1
     assert type(handle) is type(pydl.ones(1, requires_grad=True).register_hook(log_forward))
+
+
+def test_a_state_dict_hook_may_replace_the_state():
+    m = nn.Linear(1, 1)
+    handle = m._register_state_dict_hook(lambda module, state, prefix, meta: {"only": state[f"{prefix}bias"]})
+    assert list(m.state_dict()) == ["only"]
+    handle.remove()
+    assert list(m.state_dict()) == ["weight", "bias"]
