@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from operator import index as as_int
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from pydl._core.errors import IndexRangeError, ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled, wrap
 from pydl.ops._arrays import Array
-from pydl.ops._checks import float_arg, reduction_arg, tensor_arg
+from pydl.ops._checks import float_arg, ints_arg, reduction_arg, tensor_arg
 from pydl.ops._declare import op
 from pydl.ops.gathering import gather
 from pydl.ops.joining import cat, stack
@@ -39,7 +38,7 @@ def _lengths(value: Any, n: int, name: str) -> Array:
         if array.dtype.kind not in "iu":
             raise RuntimeError(f"ctc_loss: {name} must be integral, not {value.dtype}")
     elif isinstance(value, list | tuple):
-        array = np.array([as_int(v) for v in value], np.int64)
+        array = np.array(ints_arg(value, "ctc_loss", name), np.int64)
     else:
         raise TypeError(f"ctc_loss: {name} must be a Tensor or a tuple of ints, not {type(value).__name__}")
     if array.size != n or array.ndim > 1:

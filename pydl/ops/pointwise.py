@@ -153,6 +153,7 @@ def frac(input: Tensor) -> Tensor:
         >>> pydl.frac(pydl.tensor([1.5, -1.5]))
         tensor([ 0.5000, -0.5000])
     """
+    tensor_arg(input, "frac", "input")
     return input - trunc(input)
 
 

@@ -50,7 +50,7 @@ def _errors(g: Draw) -> Iterator[Error]:
     yield Error(S(x, t[:1], *lengths), RuntimeError, r"targets \(1, 2\).*2 sequences")
     yield Error(S(x, t[0], *lengths), RuntimeError, r"targets \(2,\) must hold the 4")
     yield Error(S(x, t[None], *lengths), RuntimeError, "1 to 2 dimensions")
-    yield Error(S(x, t, (6.0, 5.0), (2, 2)), TypeError, "float")
+    yield Error(S(x, t, (6.0, 5.0), (2, 2)), TypeError, "input_lengths must be .* ints")
     yield Error(S(x, t, 6, 2), TypeError, "tuple of ints")
     yield Error(S(x, t, *lengths, blank=4), RuntimeError, "blank must be in label range")
     yield Error(S(x, t, *lengths, blank=-1), RuntimeError, "blank must be in label range")
