@@ -9,7 +9,7 @@ import math
 
 from pydl._core.activation cimport activate
 
-from pydl._core import functions as f
+from pydl._core import binary_functions as two, unary_functions as f
 from pydl._core.activation import set_slopes
 
 cdef extern from "activation_kernels.h":
@@ -418,14 +418,14 @@ def _gelu_tanh(x, *_):
 
 
 set_slopes({
-    "elu": lambda x, alpha, scale, inner: f.where(x > 0, scale, f.exp(f.clamp(x * inner, max=0)) * (alpha * scale * inner)),
-    "softplus": lambda x, beta, limit, _: f.where(x * beta > limit, 1.0, f.sigmoid(x * beta)),
+    "elu": lambda x, alpha, scale, inner: two.where(x > 0, scale, f.exp(two.clamp(x * inner, max=0)) * (alpha * scale * inner)),
+    "softplus": lambda x, beta, limit, _: two.where(x * beta > limit, 1.0, f.sigmoid(x * beta)),
     "logsigmoid": lambda x, *_: f.sigmoid(-x),
     "silu": _silu,
     "mish": _mish,
     "gelu": lambda x, *_: erfc(x * (-1 / math.sqrt(2))) * 0.5 + x * f.exp(x * x * -0.5) * DENSITY,
     "gelu_tanh": _gelu_tanh,
-    "hardswish": lambda x, *_: f.where(x <= -3, 0.0, f.where(x >= 3, 1.0, x / 3 + 0.5)),
+    "hardswish": lambda x, *_: two.where(x <= -3, 0.0, two.where(x >= 3, 1.0, x / 3 + 0.5)),
     "softsign": lambda x, *_: f.reciprocal(f.square(1 + f.abs(x))),
     "tanhshrink": lambda x, *_: f.square(f.tanh(x)),
     "erf": lambda x, *_: f.exp(-(x * x)) * ERF,

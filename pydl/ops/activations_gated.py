@@ -11,10 +11,11 @@ import numpy as np
 from pydl._core import activation as kernels
 from pydl._core import tape
 from pydl._core.activation_functions import leaky_relu
+from pydl._core.binary_functions import where
 from pydl._core.errors import ShapeError
-from pydl._core.functions import sigmoid, where
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled
+from pydl._core.unary_functions import sigmoid
 from pydl.ops._checks import dim_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.joining import cat

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The operations written in Cython, under their names. Their check, forward and backward stand in pydl/_core."""
 
-from pydl._core import functions
+from pydl._core import binary_functions, tensor_functions, unary_functions
 from pydl.ops._declare import native
 
 _WITH_INPLACE_FORM = (
@@ -16,8 +16,9 @@ _OTHERS = (
 
 __all__ = [*_WITH_INPLACE_FORM, *[f"{name}_" for name in _WITH_INPLACE_FORM], *_OTHERS, "copy_"]
 
+_functions = {**vars(unary_functions), **vars(binary_functions), **vars(tensor_functions)}
 for _name in (*_WITH_INPLACE_FORM, *_OTHERS):
-    globals()[_name] = native(getattr(functions, _name))
+    globals()[_name] = native(_functions[_name])
 for _name in _WITH_INPLACE_FORM:
-    globals()[f"{_name}_"] = getattr(functions, f"{_name}_")
-copy_ = functions.copy_
+    globals()[f"{_name}_"] = _functions[f"{_name}_"]
+copy_ = tensor_functions.copy_
