@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """No kernel reads or writes outside of its arrays: each lies flush against a page that must not be touched.
 
-A kernel that strays ends the process, so every batch has one of its own. The matrix products: test_gemm.py.
+A kernel that strays ends the process, so those of an instruction set and type have one of their own. The matrix
+products: test_gemm.py.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -43,33 +45,31 @@ TESTED_ELSEWHERE = {  # tests/test_gemm.py; fma_chains has no array but LANES el
 }  # fmt: skip
 
 
-def run_batch(isa: str, dtype: Any, family: str) -> set[str]:
-    """Every call of the family at both ends of a page and in ordinary memory, with equal results; the names."""
-    names = set()
+def run_family(isa: str, dtype: Any, family: str) -> None:
+    """Every call of the family at both ends of a page and in ordinary memory, with equal results."""
     places = [Guards(at_end) for at_end in (True, False)]
     for n in range(3 * lanes(isa, dtype) + 2):
         for call in FAMILIES[family](n, dtype, np.random.default_rng(n)):
-            names.add(call.name)
-            print(call.name, n, [a for a in call.args if isinstance(a, (int, float))], flush=True)
+            print(family, call.name, n, [a for a in call.args if isinstance(a, (int, float))], flush=True)
             want = call.run(isa, dtype)
             for place in places:
                 got = [a.copy() for a in call.run(isa, dtype, place)]
                 assert place.reset(), f"{call.name}, n = {n}: wrote outside of its arrays"
                 assert all(a.tobytes() == b.tobytes() for a, b in zip(got, want, strict=True)), f"{call.name}, n = {n}"
-    return names
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pages are protected by mprotect")
-@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("isa", "dtype"), EACH, ids=EACH_IDS)
-def test_kernels_stay_inside(isa: str, dtype: Any, family: str) -> None:
-    script = f"from tests.test_guard_pages import *; run_batch({isa!r}, np.{np.dtype(dtype)}, {family!r})"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
-    last = run.stdout.splitlines()[-1:]
-    assert run.returncode == 0, (
-        f"{isa} {np.dtype(dtype)}: exit code {run.returncode} after {last}\n{run.stderr[-2000:]}"
+def test_kernels_stay_inside(isa: str, dtype: Any) -> None:
+    script = (
+        "from tests.test_guard_pages import *\n"
+        f"for family in FAMILIES:\n    run_family({isa!r}, np.{np.dtype(dtype)}, family)"
     )
-    assert len(run.stdout.splitlines()) > 100
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    calls = run.stdout.splitlines()
+    assert run.returncode == 0, f"exit code {run.returncode} after {calls[-1:]}\n{run.stderr[-2000:]}"
+    counts = Counter(call.split()[0] for call in calls)
+    assert set(counts) == set(FAMILIES) and min(counts.values()) > 100
 
 
 def test_every_kernel_is_guarded() -> None:
