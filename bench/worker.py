@@ -91,7 +91,7 @@ class LibraryWorker:
 
 
 def _reference(row: Row, folder: Path) -> list[np.ndarray]:
-    """Return the row's answer, worked out by the first process that needs it: that of a convolution takes 20 s."""
+    """Return the row's answer, worked out by the first process that needs it: some take seconds."""
     path = folder / f"{hashlib.sha256(row.name.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
         part = path.with_suffix(f".{os.getpid()}.npz")
