@@ -60,6 +60,7 @@ def _outcome(T: Any, n: int, transposed: bool, tensors: list[Any], options: dict
     return [t.detach().numpy() for t in (y, *(leaf.grad for leaf in leaves if leaf is not None))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transposed", [False, True])
 def test_results_or_errors_are_torchs(transposed: bool) -> None:
     count = {"values": 0, "errors": 0}

@@ -225,6 +225,7 @@ def test_memory_format_of_results() -> None:
     assert not has_own_format(y) and y.array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_error_stays_small(dtype: Any) -> None:
     """6e-7 of the largest value in float32 (the same number of eps in float64), with terms of one sign."""

@@ -64,6 +64,7 @@ def _conv_flags(n: int) -> Iterator[dict[str, Any]]:
             yield {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "bias": bias}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_all_flags_of_convolution(n: int) -> None:
     rng = np.random.default_rng(n)
@@ -83,6 +84,7 @@ def test_all_padding_modes(n: int, mode: str) -> None:
     _compare(f"Conv{n}d", (4, 8, KERNELS[n]), {"padding": 1, "padding_mode": mode}, x[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_all_flags_of_transposed_convolution(n: int) -> None:
     rng = np.random.default_rng(n)
@@ -178,6 +180,7 @@ def test_errors_of_layers_have_torchs_types() -> None:
             assert ours == theirs
 
 
+@pytest.mark.long
 def test_a_network_of_convolutions_trains_as_pytorchs() -> None:
     def make(T: Any) -> Any:
         nn = T.nn

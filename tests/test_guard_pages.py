@@ -58,6 +58,7 @@ def run_family(isa: str, dtype: Any, family: str) -> None:
                 assert all(a.tobytes() == b.tobytes() for a, b in zip(got, want, strict=True)), f"{call.name}, n = {n}"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="pages are protected by mprotect")
 @pytest.mark.parametrize(("isa", "dtype"), EACH, ids=EACH_IDS)
 def test_kernels_stay_inside(isa: str, dtype: Any) -> None:

@@ -188,6 +188,7 @@ def test_verdicts() -> None:
     assert StepFlow("a", (0.0, 0.0), 0.0).verdict == "arrives" and math.isnan(StepFlow("a", (0.0, 0.0), 0.0).ratio)
 
 
+@pytest.mark.long
 def test_data_text_and_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="draws a figure")
     pydl.manual_seed(5)

@@ -93,6 +93,7 @@ def test_the_picture_shows_the_tree() -> None:
     assert edges_in(PICTURE) == set(edges()), "python docs/imports.py draws it anew"
 
 
+@pytest.mark.long
 def test_the_picture_can_be_drawn(tmp_path: Path) -> None:
     path = tmp_path / "imports.png"
     house.draw(path)

@@ -257,6 +257,7 @@ def test_what_is_saved_may_not_change(cell: str, checkpoint: bool) -> None:
 # ---- memory ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("cell", "checkpoint", "per_row"),
     [("rnn_tanh", False, 0), ("lstm", False, 6), ("lstm", True, 0), ("projected", False, 7), ("gru_after", False, 4),
@@ -321,6 +322,7 @@ def interrupted(work: Callable[[], Any], whole: Callable[[], Any]) -> bool:
         signal.signal(signal.SIGPROF, old)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of POSIX")
 def test_ctrl_c_returns_at_once_and_nothing_is_broken(threads: None) -> None:
     pydl.set_num_threads(1)

@@ -66,6 +66,7 @@ def test_ends_with_an_exception(name: str) -> None:
     assert done.returncode == 0, done.stderr[-300:]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["conv2d", "interpolate"])
 def test_memory_order_changes_while_a_kernel_reads(name: str) -> None:
     """A look at the strides puts a tensor's memory in order; the old memory stays while other threads read it."""

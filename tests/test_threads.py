@@ -39,6 +39,7 @@ def trained(n_threads: int, steps: int = 100) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.long
 def test_weights_are_the_same_for_any_number_of_threads(threads: None) -> None:
     assert len({trained(n) for n in (1, 2, 3, 4, 7, 8)}) == 1
 
