@@ -43,6 +43,18 @@ def test_every_row_is_one_of_pydls() -> None:
     assert all(row.way("pydl") for row in ROWS)
 
 
+@pytest.mark.parametrize("name", ["gelu", "softmax", "embedding", "conv2d"])
+def test_an_operation_has_a_row_from_its_case(name: str) -> None:
+    (row,) = chosen([f"op {name} "])
+    assert row.name.startswith(f"op {name} ") and {"pydl", "torch"} <= set(row.ways)
+    assert relative_error(value(row, "pydl", pydl), row.answer()) <= row.tolerance
+
+
+def test_operations_are_no_part_of_a_whole_run() -> None:
+    assert chosen([""]) == ROWS
+    assert [row.name for row in chosen(["tiny add"])] == ["tiny add 4x4"]
+
+
 def test_row_names_differ_and_data_repeats() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     first, second = (ROWS[0].make_data() for _ in range(2))
