@@ -41,10 +41,15 @@ def literal(value: Any) -> str:
 
 
 @cache
-def compiled() -> dict[str, ast.FunctionDef]:
-    """The functions in the stubs of the compiled core, by name."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((PYDL / "_core").glob("*.pyi"))]
-    return {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+def compiled() -> dict[tuple[str, str], ast.FunctionDef]:
+    """The functions in the stubs of the compiled core, by module and name."""
+    trees = {f"pydl._core.{p.stem}": ast.parse(p.read_text(encoding="utf-8")) for p in (PYDL / "_core").glob("*.pyi")}
+    return {(m, node.name): node for m, tree in trees.items() for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def stub_of(function: Any) -> ast.FunctionDef | None:
+    """The stub of a function written in Cython."""
+    return compiled().get((function.__module__, function.__name__)) if hasattr(function, "__module__") else None
 
 
 def read_stub(node: ast.FunctionDef, unknown: str = "Tensor") -> tuple[list[str], str]:
@@ -86,15 +91,17 @@ def read_function(function: Any) -> tuple[list[str], str]:
 
 def in_place(function: Any, name: str) -> tuple[list[str], str]:
     """Parameters and result of a form `name_` that takes what the operation `name` does and gives back its tensor."""
-    core = compiled()
-    words, _ = read_stub(core[name], "Any") if name in core else read_function(getattr(ops, name))
+    operation = getattr(ops, name)
+    stub = stub_of(operation)
+    words, _ = read_stub(stub, "Any") if stub else read_function(operation)
     return words, "Tensor"
 
 
 def read(function: Any, name: str, unknown: str = "Any") -> tuple[list[str], str]:
     """Parameters and result of any operation."""
-    if type(function).__name__ == "cython_function_or_method":
-        return read_stub(compiled()[name], unknown)
+    stub = stub_of(function)
+    if stub:
+        return read_stub(stub, unknown)
     if "kwargs" in inspect.signature(function).parameters:
         return in_place(function, function.__name__.rstrip("_"))
     return read_function(function)
