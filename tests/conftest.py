@@ -14,7 +14,7 @@ import pytest
 
 TORCH = "2.13.0"
 SKIPPED = pytest.StashKey[int]()
-QUICK = 24
+QUICK = 48
 
 
 def _torch_missing() -> str:
