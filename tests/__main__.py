@@ -24,14 +24,6 @@ KERNEL_TESTS = (
     "tests/test_ops.py",
     *(f"--deselect=tests/test_ops.py::test_{name}" for name in ONCE),
 )
-# The same once more on two threads: of it what a second thread can change. Layouts, second derivatives and changes in
-# place are made of the same calls.
-THREADED_TESTS = (
-    "tests/test_gemm.py",
-    "tests/test_ops.py::test_values",
-    "tests/test_ops.py::test_gradients_are_the_references",
-    "tests/test_ops.py::test_two_threads_give_the_bits_of_one",
-)
 
 
 def run(name: str, *command: str, **environment: str) -> bool:
@@ -92,9 +84,9 @@ def every_isa() -> bool:
     isas = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return all(
         [
-            python(f"{isa} {n}T", "pytest", "-q", *tests, PYDL_ISA=isa, PYDL_NUM_THREADS=n)
+            python(f"{isa} {n}T", "pytest", "-q", *KERNEL_TESTS, PYDL_ISA=isa, PYDL_NUM_THREADS=n)
             for isa in isas.split()
-            for n, tests in (("1", KERNEL_TESTS), ("2", THREADED_TESTS))
+            for n in ("1", "2")
         ]
     )
 
