@@ -44,7 +44,7 @@ def literal(value: Any) -> str:
 def compiled() -> dict[tuple[str, str], ast.FunctionDef]:
     """The functions in the stubs of the compiled core, by module and name."""
     trees = {f"pydl._core.{p.stem}": ast.parse(p.read_text(encoding="utf-8")) for p in (PYDL / "_core").glob("*.pyi")}
-    return {(m, node.name): node for m, tree in trees.items() for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return {(m, f.name): f for m, tree in trees.items() for f in tree.body if isinstance(f, ast.FunctionDef)}
 
 
 def stub_of(function: Any) -> ast.FunctionDef | None:
