@@ -122,6 +122,7 @@ if _typing.TYPE_CHECKING:  # no __getattr__ here, so that type checkers find nam
     from pydl.ops.recurrent_cells import rnn_relu_cell as rnn_relu_cell
     from pydl.ops.recurrent_cells import rnn_tanh_cell as rnn_tanh_cell
 else:
+    __all__ += [name for name, home in _LATER.items() if home != f"pydl.{name}"]
 
     def __getattr__(name: str) -> _typing.Any:
         if name in _LATER:

@@ -106,3 +106,9 @@ def test_a_pickled_operation_loads_its_module(name: str) -> None:
     code = f"import sys, pickle, pydl; sys.stdout.write(pickle.dumps(pydl.{name}, 0).hex())"
     data = python(code)
     assert python(f"import pickle, pydl; print(pickle.loads(bytes.fromhex({data!r})) is pydl.{name})") == "True"
+
+
+def test_a_star_brings_what_is_loaded_later() -> None:
+    """All but packages, as in PyTorch."""
+    code = "from pydl import *; import pydl; print(conv2d is pydl.conv2d, save is pydl.save, 'nn' in globals())"
+    assert python(code) == "True True False"
