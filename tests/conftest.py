@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Markers `parity` (compares with the one PyTorch version that pydl follows) and `slow` (only with --slow); --quick."""
+"""Markers `parity` (compares with the one PyTorch version that pydl follows), `slow` (only with --slow), `sources`
+(reads them); --quick."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ import pytest
 TORCH = "2.13.0"
 SKIPPED = pytest.StashKey[int]()
 QUICK = 48
+# Beside an installed package there are the tests alone.
+SOURCES = (Path(__file__).resolve().parent.parent / "pydl" / "_core" / "tape.pyx").exists()
 
 
 def _torch_missing() -> str:
@@ -39,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"parity: compares with torch {TORCH}; skipped where it is not installed")
     config.addinivalue_line("markers", "slow: takes more than a few seconds or GB; runs with --slow")
+    config.addinivalue_line("markers", "sources: reads the sources of pydl; skipped beside an installed package")
     config.addinivalue_line("markers", "long: a second or more of training or of other processes; not with --quick")
     config.stash[SKIPPED] = 0
 
@@ -66,6 +70,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if missing and item.get_closest_marker("parity"):
             item.add_marker(pytest.mark.skip(reason=missing))
             config.stash[SKIPPED] += 1
+        if not SOURCES and item.get_closest_marker("sources"):
+            item.add_marker(pytest.mark.skip(reason="reads the sources, which are not beside an installed package"))
         if not slow and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: give --slow"))
 

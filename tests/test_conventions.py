@@ -90,6 +90,7 @@ def functions_of(path: Path) -> list[tuple[str, int]]:
     return list(READERS[path.suffix](path.read_text(encoding="utf-8")))
 
 
+@pytest.mark.sources
 def test_no_function_is_longer_than_its_limit() -> None:
     long = {}
     for path in sources():
@@ -100,6 +101,7 @@ def test_no_function_is_longer_than_its_limit() -> None:
     assert set(LONGER) <= set(long), "no longer too long: take it out of LONGER"
 
 
+@pytest.mark.sources
 def test_the_readers_see_functions() -> None:
     """The limits mean something only if the readers count what is there."""
     assert list(python_functions("def f(a,\n      b):\n    '''1\n    2'''\n    return a\n")) == [("f", 3)]
@@ -191,6 +193,7 @@ def template(node: ast.expr) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else "{}"
 
 
+@pytest.mark.sources
 def test_errors_say_who_speaks() -> None:
     """`name: what`, or a sentence that begins with a public name."""
     rooms = (pydl, pydl.Tensor, pydl.nn, pydl.optim, pydl.utils.data, pydl.autograd, pydl.autograd.function.FunctionCtx)
@@ -232,6 +235,7 @@ def test_a_wrong_type_is_said_in_the_operations_words(name: str) -> None:
                 assert not foreign, f"argument {i} {wrong!r}: {error!r}"
 
 
+@pytest.mark.sources
 def test_errors_have_a_text() -> None:
     """But for methods that a subclass writes."""
     silent = []
@@ -254,6 +258,7 @@ def entries(text: str) -> dict[str, list[str]]:
     return {m[1]: re.findall(r"X\((\w+)", m[2]) for m in re.finditer(r"#define (PYDL_\w+)\(X\)(.*)", joined)}
 
 
+@pytest.mark.sources
 def test_every_kernel_has_a_caller() -> None:
     files = [p for p in (PYDL / "_core").glob("*.p[yx][xd]") if p.stem != "kernels"]
     code = re.sub(r"#.*", "", "\n".join(p.read_text(encoding="utf-8") for p in files))

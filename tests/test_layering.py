@@ -12,6 +12,7 @@ import pytest
 from docs import imports as house
 from docs.imports import PICTURE, PYDL, ROOT, Room, edges, edges_in, imported_room, imports, modules, room_of
 
+pytestmark = pytest.mark.sources
 FORBIDDEN = {"torch", "scipy", "sklearn", "pandas", "tests", "bench", "jax", "tensorflow"}
 # Read by the command line and by pictures only, and inside functions only.
 EXTRAS = {"matplotlib", "tqdm", "sklearn"}

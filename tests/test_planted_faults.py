@@ -12,6 +12,7 @@ from tests.planted_faults import planted
 from tests.planted_faults_list import FAULTS, Fault
 
 
+@pytest.mark.sources
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_can_be_planted(fault: Fault, root: Path) -> None:
     text = (root / fault.file).read_text()

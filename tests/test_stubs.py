@@ -21,6 +21,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
+@pytest.mark.sources
 @pytest.mark.parametrize("path", stubs.STUBS, ids=lambda p: p.relative_to(stubs.PYDL).as_posix())
 def test_a_stub_is_what_the_operations_give(path):
     assert path.read_text(encoding="utf-8") == stubs.STUBS[path](), "python -m tests.stubs writes it anew"
