@@ -4,7 +4,7 @@
 #include "activation_kernels.h"
 #include "simd.h"
 #include "vmath.h"
-#include "eltwise.h"
+#include "runs.h"
 #include "activation.h"
 #include "dropout.h"
 

@@ -11,7 +11,7 @@
 #ifndef PYDL_BRGEMM_H
 #define PYDL_BRGEMM_H
 
-#include "kernels.h"
+#include "gemm_kernels.h"
 #include "simd.h"
 
 #if defined(PYDL_ISA_AVX512)

@@ -31,11 +31,11 @@ typedef struct pydl_conv_weight {
 } pydl_conv_weight;
 
 typedef struct pydl_conv {
-    /* panels [ceil(n/nr)][K][nr] of a weight matrix for gemm_block, zeros behind column n; w points to tap (0, 0, 0) */
+    /* panels [ceil(n/nr)][K][nr] of a weight matrix for gemm's block, zeros behind column n; w points to tap (0, 0, 0) */
     void (*pack)(const pydl_conv_weight *g, const void *w, void *panels);
     /* w from its transpose [n][ldm], whose row is a column of the matrix */
     void (*unpack)(const pydl_conv_weight *g, const void *matrix, ptrdiff_t ldm, void *w);
-    /* panels [ceil(K/nr)][n][nr] of the transpose [n][K] for gemm_block, zeros behind column K */
+    /* panels [ceil(K/nr)][n][nr] of the transpose [n][K] for gemm's block, zeros behind column K */
     void (*pack_taps)(const pydl_conv_weight *g, const void *w, void *panels);
     /* acc += the products `columns` (row w: (r, s, c), ld apart) of output line h with its taps: row (w, r) to line
        h·step[1] + first[1] + r·apart[1] − h0 of acc if that is one of its `lines` lines (lda apart), from element w·step[2]·channels on.
@@ -52,7 +52,7 @@ typedef struct pydl_conv {
        to a vector behind each pixel: ld ≥ n + lanes − 1. Reads x[0 … n_readable) only */
     void (*lines)(const pydl_correlation *g, const void *x, ptrdiff_t n_readable, ptrdiff_t row0, ptrdiff_t rows, ptrdiff_t n, void *lines,
                   ptrdiff_t ld);
-    /* the transpose of dy [m][n] (rows ldy apart) as tiles of A for gemm_block: n rows, tile t at t·tile ≥ m·mr + lanes, element
+    /* the transpose of dy [m][n] (rows ldy apart) as tiles of A for gemm's block: n rows, tile t at t·tile ≥ m·mr + lanes, element
        (row, i) of it at i·mr + row. Reads dy[0 … n_readable) only */
     void (*pack_pixels)(ptrdiff_t m, ptrdiff_t n, const void *dy, ptrdiff_t ldy, ptrdiff_t n_readable, void *tiles, ptrdiff_t tile);
     /* rows [count][n] (contiguous) of the grid points i0 … to their pixels of y, which has ldy elements a pixel */

@@ -51,7 +51,7 @@ typedef struct pydl_recurrent {
     void (*gru_reset_bwd)(ptrdiff_t rows, ptrdiff_t n, const void *drh, ptrdiff_t lddrh, void *carry, ptrdiff_t ldcarry, const void *g,
                           ptrdiff_t ldg, const void *h_prev, ptrdiff_t ldhp, void *dg, ptrdiff_t lddg);
 
-    /* C[m x n] = C + A[m x k] B[k x n] + bias[n], m = 1 or 2, C and bias as in gemm_block and with its bits: panels of pack_b,
+    /* C[m x n] = C + A[m x k] B[k x n] + bias[n], m = 1 or 2, C and bias as in gemm's block and with its bits: panels of pack_b,
        b_panel apart, unit column strides */
     void (*thin)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row, const void *b, ptrdiff_t b_panel, void *c,
                  ptrdiff_t c_row, const void *bias, int flags);

@@ -13,6 +13,8 @@
 #ifndef PYDL_SOFTMAX_H
 #define PYDL_SOFTMAX_H
 
+#include "reduce.h"
+
 enum { EXP_SUM_BLOCK = 64 * (int)LANE_COUNT }; /* elements between two additions to a row's total */
 
 /* Largest element; anything where the row holds NaN (the sum of exponentials is NaN then). */
@@ -167,7 +169,7 @@ static void cross_entropy_rows_bwd(const void *e_, ptrdiff_t lde, const void *su
     for (ptrdiff_t r = 0; r < rows; r++, e += lde, dx += lddx) {
         const int64_t t = target[r * st];
         if (t == ignore) {
-            fill(dx, 1, 0, n);
+            memset(dx, 0, (size_t)n * sizeof(real));
             continue;
         }
         const real hard = g[r * sg] * (1 - a) * (w ? w[t] : 1), soft = g[r * sg] * a / (real)n;

@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     paths: list[Path] = []
     for argument in arguments or ["build/dev"]:
         path = Path(argument)
-        names = ("kernels.c.o", "conv.c.o", "recurrent.c.o")
+        names = ("gemm.c.o", "conv.c.o", "recurrent.c.o")
         paths += sorted(p for name in names for p in path.rglob(name)) if path.is_dir() else [path]
     if not paths:
         print(f"no kernel objects in {arguments or ['build/dev']}: build first")

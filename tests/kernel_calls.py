@@ -21,23 +21,23 @@ SIGNATURES = {
     "unary": "pnpnn",
     "binary": "pnpnpnn",
     "compare": "pnpnpnn",
-    "add_scaled": "pnpndpnn",
-    "clamp": "pnddpnn",
-    "where": "pnpnpnpnn",
-    "fill": "pndn",
-    "sum_rows": "pnnnp",
-    "sum_cols": "pnnnp",
-    "max_rows": "pnnnpp",
-    "min_rows": "pnnnpp",
-    "max_cols": "pnnnpp",
-    "min_cols": "pnnnpp",
-    "softmax_rows": "pnpnnn",
-    "log_softmax_rows": "pnpnnn",
-    "softmax_rows_bwd": "pnpnpnnn",
-    "log_softmax_rows_bwd": "pnpnpnnn",
-    "target_check": "pnnll",
-    "cross_entropy_rows": "pnpnnnpldpppnp",
-    "cross_entropy_rows_bwd": "pnppnnnpldpnpn",
+    "eltwise.add_scaled": "pnpndpnn",
+    "eltwise.clamp": "pnddpnn",
+    "eltwise.where": "pnpnpnpnn",
+    "eltwise.fill": "pndn",
+    "reduce.sum_rows": "pnnnp",
+    "reduce.sum_cols": "pnnnp",
+    "reduce.max_rows": "pnnnpp",
+    "reduce.min_rows": "pnnnpp",
+    "reduce.max_cols": "pnnnpp",
+    "reduce.min_cols": "pnnnpp",
+    "softmax.rows": "pnpnnn",
+    "softmax.log_rows": "pnpnnn",
+    "softmax.rows_bwd": "pnpnpnnn",
+    "softmax.log_rows_bwd": "pnpnpnnn",
+    "softmax.target_check": "pnnll",
+    "softmax.cross_entropy": "pnpnnnpldpppnp",
+    "softmax.cross_entropy_bwd": "pnppnnnpldpnpn",
     "activation_fwd": "pnpnnp",
     "activation_bwd": "pnpnpnnp",
     "activation.prelu": "pnpnpnn",
@@ -86,7 +86,7 @@ SIGNATURES = {
 }
 TYPES = {"p": ctypes.c_void_p, "n": ctypes.c_ssize_t, "l": ctypes.c_int64, "d": ctypes.c_double, "i": ctypes.c_int}
 RESULTS = {
-    "target_check": ctypes.c_ssize_t, "fma_chains": ctypes.c_double, "update.sum_squares": ctypes.c_double,
+    "softmax.target_check": ctypes.c_ssize_t, "fma_chains": ctypes.c_double, "update.sum_squares": ctypes.c_double,
     "pool.place_check": ctypes.c_ssize_t,
     "update.sum_abs": ctypes.c_double, "update.max_abs": ctypes.c_double,
 }  # fmt: skip
@@ -101,11 +101,15 @@ def lanes(isa: str, dtype: Any) -> int:
     return {"avx512": 64, "avx2": 32}.get(isa, 16) // np.dtype(dtype).itemsize
 
 
+def signature(name: str) -> str:
+    """Of the kernel, or of all those of its list: unary, binary, compare, activation."""
+    return SIGNATURES[name if name in SIGNATURES else name.partition(".")[0]]
+
+
 @functools.cache
 def function(isa: str, dtype: Any, name: str) -> Any:
     """The kernel as a callable that takes addresses and numbers."""
-    signature = SIGNATURES[name if name in SIGNATURES else name.partition(".")[0]]
-    kind = ctypes.CFUNCTYPE(RESULTS.get(name), *(TYPES[c] for c in signature))
+    kind = ctypes.CFUNCTYPE(RESULTS.get(name), *(TYPES[c] for c in signature(name)))
     return kind(kernels.address(isa, np.dtype(dtype) == np.float64, name))
 
 
@@ -208,10 +212,10 @@ def elementwise_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[
                 yield Call(name, (other, 1, x, sx, y, sy, n))
             elif kind == "compare":
                 yield Call(name, (x, sx, other, 1, byte_y, sy, n))
-        yield Call("add_scaled", (x, sx, other, 1, 0.3, y, sy, n))
-        yield Call("clamp", (x, sx, -0.5, 0.5, y, sy, n))
-        yield Call("where", (mask, 1, x, sx, other, 1, y, sy, n))
-        yield Call("fill", (y, sy, 1.5, n))
+        yield Call("eltwise.add_scaled", (x, sx, other, 1, 0.3, y, sy, n))
+        yield Call("eltwise.clamp", (x, sx, -0.5, 0.5, y, sy, n))
+        yield Call("eltwise.where", (mask, 1, x, sx, other, 1, y, sy, n))
+        yield Call("eltwise.fill", (y, sy, 1.5, n))
 
 
 def strided(rng: np.random.Generator, n: int, stride: int, dtype: Any) -> Array:
@@ -225,19 +229,19 @@ def row_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
     rows, ld = 3, n + 1
     x, dy = (rng.standard_normal((rows - 1) * ld + n).astype(dtype) for _ in range(2))
     square, per_row = Out(np.zeros(x.size, dtype)), Out(np.zeros(rows, dtype))
-    for name in ("sum_rows", "sum_cols"):
-        yield Call(name, (x, ld, rows, n, per_row if name == "sum_rows" else Out(np.zeros(n, dtype))))
-    yield Call("sum_cols", (x[: (n - 1) * 2 + 1 if n else 0], 2, n, 1, Out(np.zeros(1, dtype))))
-    yield Call("target_check", (rng.integers(0, 9, n), 1, n, 9, -100))
+    for name in ("reduce.sum_rows", "reduce.sum_cols"):
+        yield Call(name, (x, ld, rows, n, per_row if name == "reduce.sum_rows" else Out(np.zeros(n, dtype))))
+    yield Call("reduce.sum_cols", (x[: (n - 1) * 2 + 1 if n else 0], 2, n, 1, Out(np.zeros(1, dtype))))
+    yield Call("softmax.target_check", (rng.integers(0, 9, n), 1, n, 9, -100))
     transposed = Out(np.zeros((n - 1) * (rows + 1) + rows if n else 0, dtype))
     yield Call("layout.transpose", (rows, n, x, ld, transposed, rows + 1))
     if n == 0:
         return
-    for name in ("max_rows", "min_rows", "max_cols", "min_cols"):
+    for name in ("reduce.max_rows", "reduce.min_rows", "reduce.max_cols", "reduce.min_cols"):
         for want in (False, True):
             m = rows if name.endswith("rows") else n
             yield Call(name, (x, ld, rows, n, Out(np.zeros(m, dtype)), Out(np.zeros(m, np.int64)) if want else None))
-    for name in ("softmax_rows", "log_softmax_rows"):
+    for name in ("softmax.rows", "softmax.log_rows"):
         yield Call(name, (x, ld, square, ld, rows, n))
         yield Call(f"{name}_bwd", (dy, ld, x, ld, square, ld, rows, n))
     target, weight = rng.integers(0, n, rows), rng.random(n).astype(dtype)
@@ -247,7 +251,7 @@ def row_calls(n: int, dtype: Any, rng: np.random.Generator) -> Iterator[Call]:
             for saved in (square, None):
                 sums = Out(np.zeros(rows, dtype)) if saved else None
                 outs = (per_row, Out(np.zeros(rows, dtype)), saved, ld, sums)
-                yield Call("cross_entropy_rows", (x, ld, target, 1, rows, n, w, -100, smoothing, *outs))
+                yield Call("softmax.cross_entropy", (x, ld, target, 1, rows, n, w, -100, smoothing, *outs))
             sums = rng.random(rows).astype(dtype) + 1
             outs = (rng.random(rows).astype(dtype), 1, square, ld)
-            yield Call("cross_entropy_rows_bwd", (x, ld, sums, target, 1, rows, n, w, -100, smoothing, *outs))
+            yield Call("softmax.cross_entropy_bwd", (x, ld, sums, target, 1, rows, n, w, -100, smoothing, *outs))

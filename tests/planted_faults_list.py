@@ -103,7 +103,7 @@ KERNELS = [
         "tests/test_dropout.py",
     ),
     Fault(
-        "tail-over-read", "csrc/eltwise.h",
+        "tail-over-read", "csrc/runs.h",
         "if (i < n) vstore_n(y + i, f(vload_n(x + i, n - i)), n - i);",
         "if (i < n) vstore_n(y + i, f(vload(x + i)), n - i);",
         "a whole vector is read where only a tail exists: no result changes",

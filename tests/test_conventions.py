@@ -247,7 +247,6 @@ def test_errors_have_a_text() -> None:
 # ---- kernels ---------------------------------------------------------------------------------------------------------
 
 WITHOUT_CALLER = {
-    "fma_chains": "measures the machine, for kernels.measure_peak",
     "add_scaled": "x + alpha · y makes two passes now and is to make one",
 }
 

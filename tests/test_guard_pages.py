@@ -40,7 +40,7 @@ FAMILIES = {
 }  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent
 TESTED_ELSEWHERE = {  # tests/test_gemm.py; fma_chains has no array but LANES elements, see test_kernels.py
-    "gemm_block", "pack_b", "pack_a", "gemm_store_transposed", "gemv_dot", "gemv_sum", "fma_chains",
+    "gemm.block", "gemm.pack_b", "gemm.pack_a", "gemm.store_transposed", "gemm.gemv_dot", "gemm.gemv_sum", "fma_chains",
     "recurrent.thin",  # tests/test_recurrent_kernels.py
 }  # fmt: skip
 

@@ -100,7 +100,7 @@ def kernel(isa: str, dtype: Any, name: str, signature: str) -> Any:
 def test_thin_products_have_the_bits_of_the_tiles(isa: str, dtype: Any, m: int, at_end: bool) -> None:
     nr = lanes(isa, dtype) * (3 if isa in ("base", "neon") else 2)
     thin = kernel(isa, dtype, "recurrent.thin", "nnnpnpnpnpi")
-    tiles = kernel(isa, dtype, "gemm_block", "nnnnpnnnnpnnnpnpi")
+    tiles = kernel(isa, dtype, "gemm.block", "nnnnpnnnnpnnnpnpi")
     rng, place = np.random.default_rng(m), Guards(at_end, 8, 1 << 19)
     for n in (1, nr - 1, nr, nr + 1, 3 * nr, 4 * nr, 5 * nr + 3, 9 * nr):
         for k in (1, 3, 128, 129, 300):

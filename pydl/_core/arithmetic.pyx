@@ -53,7 +53,7 @@ cdef TensorBase with_number(int code, TensorBase x, double value, bint swapped):
     """x + value, x - value, x * value, x / value, or value first if swapped."""
     cdef TensorBase out = new_like(x)
     cdef NumberNode node
-    apply_number(<void*>table(is_f64(x)).binary[code], out, x, value, swapped)
+    apply_number(<void*>table(is_f64(x)).eltwise.binary[code], out, x, value, swapped)
     if grad_enabled() and requires_grad(x):
         node = NumberNode.__new__(NumberNode)
         node.code = code

@@ -63,9 +63,10 @@ cdef void run_chunk(const Work* w, ptrdiff_t chunk) noexcept nogil:
     if w.kind == NORM:
         w.norms[chunk] = part.norm(x, n)
     elif w.kind == SCALE:
-        part.k.binary[PYDL_B_mul](x, 1, <const void*>&w.factor_f64 if part.itemsize == 8 else <const void*>&w.factor_f32, 0, x, 1, n)
+        part.k.eltwise.binary[PYDL_B_mul](x, 1, <const void*>&w.factor_f64 if part.itemsize == 8 else <const void*>&w.factor_f32, 0, x, 1,
+                                          n)
     else:
-        part.k.clamp(x, 1, w.low, w.high, x, 1, n)
+        part.k.eltwise.clamp(x, 1, w.low, w.high, x, 1, n)
 
 
 cdef void run_chunks(const Work* w, int threads) noexcept nogil:

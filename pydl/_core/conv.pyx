@@ -198,7 +198,7 @@ def conv_bwd_weight(TensorBase dy not None, TensorBase x not None, weight_shape,
 
 cdef void sum_piece(const pydl_kernels* t, const char* dy, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t i, char* part,
                     ptrdiff_t size) noexcept nogil:
-    t.sum_cols(dy + i * rows * k * size, k, min(rows, n - i * rows), k, part + i * k * size)
+    t.reduce.sum_cols(dy + i * rows * k * size, k, min(rows, n - i * rows), k, part + i * k * size)
 
 
 def conv_bwd_bias(TensorBase dy not None) -> TensorBase:
@@ -233,7 +233,7 @@ def conv_bwd_bias(TensorBase dy not None) -> TensorBase:
     with nogil:
         for i in prange(n_pieces, num_threads=threads, schedule="static"):
             sum_piece(t, data, n, rows, k, i, parts, size)
-        t.sum_cols(parts, k, n_pieces, k, cnp.PyArray_DATA(db.a))
+        t.reduce.sum_cols(parts, k, n_pieces, k, cnp.PyArray_DATA(db.a))
     leave_kernel()
     tock(start)
     scratch_free(parts, n_pieces * k * size)

@@ -59,7 +59,7 @@ cdef void prepare(Job* p) noexcept nogil:
 
 cdef void pack_panel(const Job* p, ptrdiff_t i) noexcept nogil:
     """Panel i of all groups' panels."""
-    cdef ptrdiff_t nr = p.t.gemm_nr, per_group = (p.n + nr - 1) // nr, group = i // per_group, j = (i % per_group) * nr
+    cdef ptrdiff_t nr = p.t.gemm.nr, per_group = (p.n + nr - 1) // nr, group = i // per_group, j = (i % per_group) * nr
     cdef pydl_conv_weight g = p.weight
     g.n = min(nr, p.n - j)
     p.v.pack(&g, p.w + (group * p.w_group + j * g.column) * p.size, p.panels + i * nr * p.k * p.size)
@@ -68,7 +68,7 @@ cdef void pack_panel(const Job* p, ptrdiff_t i) noexcept nogil:
 cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
     """Task i: a block of outputs times a cut of a group's channels."""
     cdef ptrdiff_t cut = i % p.n_cuts, block = i // p.n_cuts % p.n_blocks, group = i // (p.n_cuts * p.n_blocks)
-    cdef ptrdiff_t nr = p.t.gemm_nr, j = cut * p.cut, n = min(p.cut, p.n - j), i0 = block * p.rows, m = min(p.rows, p.n_pixels - i0)
+    cdef ptrdiff_t nr = p.t.gemm.nr, j = cut * p.cut, n = min(p.cut, p.n - j), i0 = block * p.rows, m = min(p.rows, p.n_pixels - i0)
     cdef ptrdiff_t k0 = 0, kc, channel = group * p.n + j, a_row = p.ld, c_row = p.groups * p.n
     cdef const char* x = p.x + group * p.g.channels * p.size
     cdef const char* panels = p.panels + (group * up(p.n, nr) + j) * p.k * p.size
@@ -85,7 +85,7 @@ cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
             a, a_row = x + (i0 * p.g.pixel + k0) * p.size, p.g.pixel
         else:
             p.v.gather(&p.g, x, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
-        p.t.gemm_block(m, n, kc, 1, a, a_row, 1, 0, 0, panels + k0 * nr * p.size, nr, p.k * nr, 0, c, c_row,
+        p.t.gemm.block(m, n, kc, 1, a, a_row, 1, 0, 0, panels + k0 * nr * p.size, nr, p.k * nr, 0, c, c_row,
                        p.bias + channel * p.size if last and p.bias != NULL else NULL,
                        PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 else 0))
         k0 += kc
@@ -94,7 +94,7 @@ cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
 
 
 cdef void run_blocks(const Job* p, ptrdiff_t n_tasks, int threads, char* work, ptrdiff_t stride) noexcept nogil:
-    cdef ptrdiff_t n_panels = p.groups * (up(p.n, p.t.gemm_nr) // p.t.gemm_nr), i
+    cdef ptrdiff_t n_panels = p.groups * (up(p.n, p.t.gemm.nr) // p.t.gemm.nr), i
     cdef int t
     for i in prange(n_panels, num_threads=threads, schedule="static"):
         pack_panel(p, i)
@@ -105,7 +105,7 @@ cdef void run_blocks(const Job* p, ptrdiff_t n_tasks, int threads, char* work, p
 
 cdef int correlate(Job* p) except -1:
     """y = the correlation, over all groups; what is set: t, v, g, weight's strides, size, groups, n, n_pixels, x … y."""
-    cdef ptrdiff_t mr = p.t.gemm_mr, nr = p.t.gemm_nr, n_tasks, stride, panel_bytes
+    cdef ptrdiff_t mr = p.t.gemm.mr, nr = p.t.gemm.nr, n_tasks, stride, panel_bytes
     cdef double work_ns
     cdef int threads
     cdef char* work
@@ -151,12 +151,12 @@ cdef struct Spans:
 cdef void add_chunk(const Job* p, const Spans* s, ptrdiff_t i0, ptrdiff_t m, ptrdiff_t group, ptrdiff_t c0, int flags, const char* tiles,
                     char* lines, char* sums) noexcept nogil:
     """The products of dy's m pixels from i0 on with the channels from c0 on of their input lines: one for each tap, summed over lines."""
-    cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr, n = min(p.kc, p.g.channels - c0), per_row = p.g.taps[0] * p.g.taps[1]
+    cdef ptrdiff_t nr = p.t.gemm.nr, mr = p.t.gemm.mr, n = min(p.kc, p.g.channels - c0), per_row = p.g.taps[0] * p.g.taps[1]
     cdef ptrdiff_t channel = group * p.g.channels + c0, line = s.width * p.ld, tap, q, width = p.g.out[2]
     p.v.lines(&p.g, p.x + channel * p.size, p.n_x - channel, i0 // width, m // width, n, lines, p.ld)
     for tap in range(per_row):
         for q in range(p.g.taps[2]):
-            p.t.gemm_block(p.n, n, width, m // width, tiles, 1, mr, m * mr + p.t.lanes, width * mr,
+            p.t.gemm.block(p.n, n, width, m // width, tiles, 1, mr, m * mr + p.t.lanes, width * mr,
                            lines + (tap * line + q * p.g.apart[2] * p.ld) * p.size, p.g.step[2] * p.ld, nr, per_row * line,
                            sums + ((tap * p.g.taps[2] + q) * p.g.channels + c0) * p.size, p.k, NULL, PYDL_GEMM_PADDED | flags)
 
@@ -171,7 +171,7 @@ cdef void cut_weight(Job* p, Spans* s) noexcept nogil:
 
     Whole lines of inputs, where the taps of a line share one copy, if there are channels enough for panels; else gathered pixels.
     """
-    cdef ptrdiff_t nr = p.t.gemm_nr, per_row = p.g.taps[0] * p.g.taps[1], line_bytes
+    cdef ptrdiff_t nr = p.t.gemm.nr, per_row = p.g.taps[0] * p.g.taps[1], line_bytes
     s.n_lines = p.n_pixels // p.g.out[2]
     s.width = (p.g.out[2] - 1) * p.g.step[2] + (p.g.taps[2] - 1) * p.g.apart[2] + 1
     p.kc = even(p.g.channels, max(4 * nr, LINES_SUMS_BYTES // (p.n * per_row * p.g.taps[2] * p.size) // nr * nr), nr)
@@ -197,7 +197,7 @@ cdef void run_span(const Job* p, const Spans* s, ptrdiff_t i, char* work) noexce
     cdef ptrdiff_t span = i % s.n_spans, block = i // s.n_spans % s.n_blocks, group = i // (s.n_spans * s.n_blocks)
     cdef ptrdiff_t k0 = block * p.kc, kc = min(p.kc, p.k - k0), chunk = s.n_chunks * span // s.n_spans, i0, m, at, tile
     cdef int flags
-    cdef ptrdiff_t first = chunk, end = s.n_chunks * (span + 1) // s.n_spans, ldy = p.groups * p.n, mr = p.t.gemm_mr
+    cdef ptrdiff_t first = chunk, end = s.n_chunks * (span + 1) // s.n_spans, ldy = p.groups * p.n, mr = p.t.gemm.mr
     cdef char* tiles = work + up(input_elements(p, s) * p.size, LINE)
     cdef char* sums = p.panels + (span * p.groups + group) * p.n * p.k * p.size
     while chunk < end:
@@ -210,7 +210,7 @@ cdef void run_span(const Job* p, const Spans* s, ptrdiff_t i, char* work) noexce
             add_chunk(p, s, i0, m, group, k0, flags, tiles, work, sums)
         else:
             p.v.gather(&p.g, p.x + group * p.g.channels * p.size, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
-            p.t.gemm_block(p.n, kc, m, 1, tiles, 1, mr, tile, 0, work, p.ld, p.t.gemm_nr, 0, sums + k0 * p.size, p.k, NULL,
+            p.t.gemm.block(p.n, kc, m, 1, tiles, 1, mr, tile, 0, work, p.ld, p.t.gemm.nr, 0, sums + k0 * p.size, p.k, NULL,
                            PYDL_GEMM_PADDED | flags)
         chunk += 1
 
@@ -219,7 +219,7 @@ cdef void fold_spans(const Job* p, const Spans* s, ptrdiff_t i) noexcept nogil:
     """Piece i of the sums of all spans, added to the first one's in order."""
     cdef ptrdiff_t total = p.groups * p.k * p.n, at = i * CHUNK, n = min(<ptrdiff_t>CHUNK, total - at), j
     for j in range(1, s.n_spans):
-        p.t.binary[PYDL_B_add](p.panels + at * p.size, 1, p.panels + (j * total + at) * p.size, 1, p.panels + at * p.size, 1, n)
+        p.t.eltwise.binary[PYDL_B_add](p.panels + at * p.size, 1, p.panels + (j * total + at) * p.size, 1, p.panels + at * p.size, 1, n)
 
 
 cdef void run_spans(const Job* p, const Spans* s, char* dw, ptrdiff_t dw_group, int threads, char* work, ptrdiff_t stride) noexcept nogil:
@@ -247,7 +247,7 @@ cdef int correlate_weight(Job* p, char* dw, ptrdiff_t dw_group) except -1:
     work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
     threads = threads_for(work_ns)
     cut_weight(p, &s)
-    stride = input_elements(p, &s) + (p.rows * p.t.gemm_mr + p.t.lanes) * (up(p.n, p.t.gemm_mr) // p.t.gemm_mr)
+    stride = input_elements(p, &s) + (p.rows * p.t.gemm.mr + p.t.lanes) * (up(p.n, p.t.gemm.mr) // p.t.gemm.mr)
     stride = up(stride * p.size, LINE) + 2 * LINE
     sums_bytes = up(s.n_spans * p.groups * p.k * p.n * p.size, LINE)
     work = <char*>scratch(sums_bytes + stride * threads)

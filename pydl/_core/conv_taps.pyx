@@ -27,7 +27,7 @@ cdef struct Taps:
 
 
 cdef bint has_few_channels(const Job* p, const Sizes* s) noexcept:
-    cdef ptrdiff_t nr = p.t.gemm_nr, line_bytes = s.out[2] * (up(s.n_taps * s.c, nr) + 16) * p.size
+    cdef ptrdiff_t nr = p.t.gemm.nr, line_bytes = s.out[2] * (up(s.n_taps * s.c, nr) + 16) * p.size
     return (s.groups == 1 and s.c < nr and s.inp[0] == 1 and s.taps[0] == 1 and s.pad[0] == 0 and s.dilation[2] == 1
             and s.pad[2] < s.taps[2] and line_bytes <= 4 * TERMS_BYTES)
 
@@ -43,7 +43,7 @@ cdef bint is_finite(const char* x, ptrdiff_t n, ptrdiff_t size) noexcept nogil:
 
 cdef void run_task(const Job* p, const Sizes* s, const Taps* q, ptrdiff_t i, char* terms) noexcept nogil:
     """Lines h0 ... of an image."""
-    cdef ptrdiff_t image = i // q.n_tasks, h0 = i % q.n_tasks * q.lines, lines = min(q.lines, s.inp[1] - h0), nr = p.t.gemm_nr, m, j
+    cdef ptrdiff_t image = i // q.n_tasks, h0 = i % q.n_tasks * q.lines, lines = min(q.lines, s.inp[1] - h0), nr = p.t.gemm.nr, m, j
     cdef ptrdiff_t reach = (s.taps[1] - 1) * s.dilation[1], from_ = h0 + s.pad[1] - reach, width = s.out[2]
     cdef ptrdiff_t line = (from_ + s.stride[1] - 1) // s.stride[1] if from_ > 0 else 0
     cdef ptrdiff_t end = min(s.out[1], (h0 + lines - 1 + s.pad[1]) // s.stride[1] + 1)
@@ -51,7 +51,7 @@ cdef void run_task(const Job* p, const Sizes* s, const Taps* q, ptrdiff_t i, cha
     memset(sums, 0, lines * q.lda * p.size)
     while line < end:
         m = min(q.rows, end - line)
-        p.t.gemm_block(m * width, up(q.k, nr), s.k, 1, p.x + (image * s.out[1] + line) * width * s.k * p.size, s.k, 1, 0, 0, p.panels, nr,
+        p.t.gemm.block(m * width, up(q.k, nr), s.k, 1, p.x + (image * s.out[1] + line) * width * s.k * p.size, s.k, 1, 0, 0, p.panels, nr,
                        s.k * nr, 0, terms, q.ld, NULL, PYDL_GEMM_PADDED)
         for j in range(m):
             p.v.add_taps(&p.g, terms + j * width * q.ld * p.size, q.ld, line + j, h0, lines, sums, q.lda)
@@ -72,7 +72,7 @@ cdef void run_tasks(const Job* p, const Sizes* s, const Taps* q, int threads, ch
 cdef int add_taps(Job* p, const Sizes* s) except -1:
     """False, and nothing done, if the weights are not finite: zeros around dy times them are no zeros."""
     cdef Taps q
-    cdef ptrdiff_t nr = p.t.gemm_nr, width = (s.out[2] - 1) * s.stride[2] + s.taps[2], panel_bytes, stride
+    cdef ptrdiff_t nr = p.t.gemm.nr, width = (s.out[2] - 1) * s.stride[2] + s.taps[2], panel_bytes, stride
     cdef double work_ns
     cdef int threads, d
     cdef char* work

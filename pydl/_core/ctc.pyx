@@ -121,7 +121,7 @@ cdef int check_sequences(const Batch* p, const pydl_kernels* k, ptrdiff_t n_labe
         if p.counts[i] < 0 or p.starts[i] < 0 or p.starts[i] > n_labels or p.counts[i] > n_labels - p.starts[i]:
             raise IndexRangeError(f"ctc_loss: {p.counts[i]} labels of sequence {i} from {p.starts[i]} on are out of range: there are "
                                   f"{n_labels}")
-        bad = k.target_check(p.labels + p.starts[i], 1, p.counts[i], p.C, p.blank)
+        bad = k.softmax.target_check(p.labels + p.starts[i], 1, p.counts[i], p.C, p.blank)
         if bad >= 0:
             raise IndexRangeError(f"ctc_loss: Target {p.labels[p.starts[i] + bad]} is out of bounds: label {bad} of sequence {i}, "
                                   f"{p.C} classes")
@@ -139,7 +139,7 @@ cdef TensorBase start_batch(Batch* p, TensorBase lp, cnp.ndarray labels, cnp.nda
     dense = contiguous_memory(lp)
     memset(p, 0, sizeof(Batch))
     p.T, p.N, p.C = cnp.PyArray_DIMS(lp.a)[0], cnp.PyArray_DIMS(lp.a)[1], cnp.PyArray_DIMS(lp.a)[2]
-    p.k, p.fill = <const pydl_ctc*>table(is_f64(lp)).ctc, table(is_f64(lp)).fill
+    p.k, p.fill = <const pydl_ctc*>table(is_f64(lp)).ctc, table(is_f64(lp)).eltwise.fill
     p.itemsize = cnp.PyArray_ITEMSIZE(lp.a)
     p.lp = cnp.PyArray_BYTES(dense.a)
     p.labels = numbers("labels", labels, -1)

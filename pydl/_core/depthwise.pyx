@@ -53,7 +53,8 @@ cdef void pack(const Job* p, const char* w, ptrdiff_t column, const ptrdiff_t* t
     for t in range(p.g.taps[0]):
         for r in range(p.g.taps[1]):
             for q in range(p.g.taps[2]):
-                p.t.unary[PYDL_U_copy](w + (t * tap[0] + r * tap[1] + q * tap[2]) * p.size, column, packed + to * p.k * p.size, 1, p.k)
+                p.t.eltwise.unary[PYDL_U_copy](w + (t * tap[0] + r * tap[1] + q * tap[2]) * p.size, column, packed + to * p.k * p.size, 1,
+                                               p.k)
                 to += 1
 
 
@@ -207,7 +208,7 @@ cdef void weight_pieces(const Job* p, ptrdiff_t n_pieces, char* sums, ptrdiff_t 
     for i in prange(n_pieces, num_threads=threads, schedule="static"):
         p.v.depthwise_weight(&p.g, p.x, p.y, i * p.lines, min(p.lines, p.n_lines - i * p.lines), sums + i * n_sums * p.size)
     for i in range(1, n_pieces):
-        p.t.binary[PYDL_B_add](sums, 1, sums + i * n_sums * p.size, 1, sums, 1, n_sums)
+        p.t.eltwise.binary[PYDL_B_add](sums, 1, sums + i * n_sums * p.size, 1, sums, 1, n_sums)
 
 
 cdef int depthwise_bwd_weight(const Sizes* s, TensorBase dy, TensorBase x, TensorBase dw) except -1:
@@ -233,7 +234,7 @@ cdef int depthwise_bwd_weight(const Sizes* s, TensorBase dy, TensorBase x, Tenso
             weight_pieces(&p, n_pieces, sums, n_sums, threads)
         leave_kernel()
         for tap in range(s.n_taps):
-            p.t.unary[PYDL_U_copy](sums + tap * s.k * p.size, 1, cnp.PyArray_BYTES(dw.a) + tap * p.size, s.n_taps, s.k)
+            p.t.eltwise.unary[PYDL_U_copy](sums + tap * s.k * p.size, 1, cnp.PyArray_BYTES(dw.a) + tap * p.size, s.n_taps, s.k)
         scratch_free(sums, n_pieces * n_sums * p.size)
     finally:
         if block != NULL:

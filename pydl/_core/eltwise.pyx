@@ -55,7 +55,7 @@ cdef TensorBase contiguous(TensorBase x):
     if not is_float(x):
         return adopt(x.a.copy())
     out = new_contiguous(x)
-    apply1(<void*>table(is_f64(x)).unary[PYDL_U_copy], out, x, PICOSECONDS_PLAIN)
+    apply1(<void*>table(is_f64(x)).eltwise.unary[PYDL_U_copy], out, x, PICOSECONDS_PLAIN)
     if grad_enabled() and requires_grad(x):
         record_unary(PYDL_U_copy, out, x)
     return out
@@ -68,7 +68,8 @@ cdef TensorBase unary(int code, TensorBase x):
     if not is_float(x):
         return unary_other(code, x)
     out = new_like(x)
-    apply1(<void*>table(is_f64(x)).unary[code], out, x, PICOSECONDS_MATH if PYDL_U_exp <= code <= PYDL_U_sigmoid else PICOSECONDS_PLAIN)
+    apply1(<void*>table(is_f64(x)).eltwise.unary[code], out, x,
+           PICOSECONDS_MATH if PYDL_U_exp <= code <= PYDL_U_sigmoid else PICOSECONDS_PLAIN)
     if grad_enabled() and requires_grad(x):
         record_unary(code, out, x)
     return out
@@ -159,7 +160,7 @@ cdef TensorBase binary_float(int code, TensorBase a, TensorBase b):
         out = new_like(y if y.own_format else x)
     else:
         out = new_broadcast(BINARY_NAMES[code], a, b)
-    apply2(<void*>table(is_f64(a)).binary[code], out, x, y, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
+    apply2(<void*>table(is_f64(a)).eltwise.binary[code], out, x, y, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record_binary(code, out, a, b)
     return out
@@ -310,7 +311,7 @@ cdef object compare(int code, object a, object b):
         out = new_channels_last(ndim, shape, cnp.NPY_BOOL, True)
     else:
         out = new(ndim, shape, cnp.NPY_BOOL)
-    apply2(<void*>table(is_f64(x)).compare[code], out, x, y, PICOSECONDS_PLAIN)
+    apply2(<void*>table(is_f64(x)).eltwise.compare[code], out, x, y, PICOSECONDS_PLAIN)
     return out
 
 
@@ -324,7 +325,7 @@ cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b):
         raise_types("where", a, b)
     like = a if a.own_format and same_shape_as(a, ndim, shape) else b if b.own_format and same_shape_as(b, ndim, shape) else None
     out = new(ndim, shape, cnp.PyArray_TYPE(a.a)) if like is None else new_like(like)
-    apply3(<void*>table(is_f64(a)).where, out, mask, a, b, PICOSECONDS_PLAIN)
+    apply3(<void*>table(is_f64(a)).eltwise.where, out, mask, a, b, PICOSECONDS_PLAIN)
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         node = SelectNode.__new__(SelectNode)
         node.mask = mask
@@ -362,7 +363,7 @@ cdef class SelectNode(Node):
 cdef TensorBase clamp_numbers(TensorBase x, double lo, double hi):
     cdef TensorBase out = new_like(x)
     cdef ClampNode node
-    apply_clamp(<void*>table(is_f64(x)).clamp, out, x, lo, hi)
+    apply_clamp(<void*>table(is_f64(x)).eltwise.clamp, out, x, lo, hi)
     if grad_enabled() and requires_grad(x):
         node = ClampNode.__new__(ClampNode)
         node.x = x

@@ -32,7 +32,7 @@ cdef cnp.ndarray numbers(TensorBase ids, ptrdiff_t rows, str name):
     flat = np.ascontiguousarray(ids.a, np.int64).reshape(-1)
     data = <int64_t*>cnp.PyArray_DATA(flat)
     if rows:
-        bad = k.target_check(data, 1, n, rows, 0)
+        bad = k.softmax.target_check(data, 1, n, rows, 0)
     else:
         bad = 0 if n else -1
     if bad >= 0:

@@ -123,7 +123,7 @@ cdef void run_jobs(const Product* p, const Batch* batch, const Grid* g, ptrdiff_
 cdef void prepare(const Job* job, char* work) noexcept nogil:
     """Packs what all strips of a thread read."""
     cdef const Product* p = job.p
-    cdef ptrdiff_t rows = even_block(job.m, job.block, p.t.gemm_mr), i, k0 = job.k0, kc
+    cdef ptrdiff_t rows = even_block(job.m, job.block, p.t.gemm.mr), i, k0 = job.k0, kc
     while k0 < job.k0 + job.span:
         kc = min(p.kc, p.k - k0)
         if p.path == SWAPPED:
@@ -131,8 +131,8 @@ cdef void prepare(const Job* job, char* work) noexcept nogil:
         elif p.path == PACK_AB:
             i = 0
             while i < job.m:
-                p.t.pack_a(min(rows, job.m - i), kc, p.a + ((job.i0 + i) * p.a_row + k0 * p.a_col) * p.size, p.a_row, p.a_col,
-                           work + ((k0 - job.k0) * up(job.m, p.t.gemm_mr) + i * kc) * p.size)
+                p.t.gemm.pack_a(min(rows, job.m - i), kc, p.a + ((job.i0 + i) * p.a_row + k0 * p.a_col) * p.size, p.a_row, p.a_col,
+                                work + ((k0 - job.k0) * up(job.m, p.t.gemm.mr) + i * kc) * p.size)
                 i += rows
         k0 += kc
 
@@ -142,16 +142,16 @@ cdef void run_strip(const Job* job, ptrdiff_t task, char* work, ptrdiff_t* packe
     cdef const Product* p = job.p
     cdef const char* tiles = NULL
     cdef char* panels = work + job.packed
-    cdef ptrdiff_t i = task // job.g.rows, rows = even_block(job.m, job.block, p.t.gemm_mr), r = task % job.g.rows * rows
+    cdef ptrdiff_t i = task // job.g.rows, rows = even_block(job.m, job.block, p.t.gemm.mr), r = task % job.g.rows * rows
     cdef ptrdiff_t col = edge(p.n, job.g.col_unit, i, job.g.cols), cols = edge(p.n, job.g.col_unit, i + 1, job.g.cols) - col
-    cdef ptrdiff_t width = up(cols, p.t.gemm_nr), k0 = job.k0, kc
+    cdef ptrdiff_t width = up(cols, p.t.gemm.nr), k0 = job.k0, kc
     while k0 < job.k0 + job.span and r < job.m:
         kc = min(p.kc, p.k - k0)
         if packed[0] != i:
-            p.t.pack_b(kc, cols, p.b + (k0 * p.b_row + col * p.b_col) * p.size, p.b_row, p.b_col,
-                       panels + (k0 - job.k0) * width * p.size)
+            p.t.gemm.pack_b(kc, cols, p.b + (k0 * p.b_row + col * p.b_col) * p.size, p.b_row, p.b_col,
+                            panels + (k0 - job.k0) * width * p.size)
         if p.path == PACK_AB:
-            tiles = work + ((k0 - job.k0) * up(job.m, p.t.gemm_mr) + r * kc) * p.size
+            tiles = work + ((k0 - job.k0) * up(job.m, p.t.gemm.mr) + r * kc) * p.size
         run_rows(p, job.i0 + r, min(rows, job.m - r), col, cols, k0, kc, panels + (k0 - job.k0) * width * p.size, tiles)
         k0 += kc
     if r < job.m:
@@ -198,8 +198,8 @@ cdef int run_strips(const Product* p, int threads, ptrdiff_t most) except -1:
     cdef Job job
     cdef Product largest = p[0]
     cdef bint swapped = p.path == SWAPPED
-    cdef ptrdiff_t nr = p.t.gemm_nr, mr = p.t.gemm_mr, mc = p.m, span = p.k, flags
-    job.p, job.batch, job.block = p, NULL, p.t.gemm_mc
+    cdef ptrdiff_t nr = p.t.gemm.nr, mr = p.t.gemm.mr, mc = p.m, span = p.k, flags
+    job.p, job.batch, job.block = p, NULL, p.t.gemm.mc
     if not swapped:
         mc = even_block(p.m, STRIP_ROWS, mr)
     job.g.row_unit, job.g.col_unit = up(p.m, nr * mr), mr if swapped else FLAT_PANELS * nr
@@ -207,7 +207,7 @@ cdef int run_strips(const Product* p, int threads, ptrdiff_t most) except -1:
     largest.n = cell_size(p.n, job.g.col_unit, job.g.cols)
     if not swapped:
         span = min(p.k, max(1, STRIP_BYTES // ((mc + largest.n) * p.kc * p.size)) * p.kc)
-        job.g.rows = (mc + p.t.gemm_mc - 1) // p.t.gemm_mc
+        job.g.rows = (mc + p.t.gemm.mc - 1) // p.t.gemm.mc
     job.n_tasks = job.g.cols * job.g.rows
     flags = up(job.n_tasks, 2 * LINE)
     if swapped:
@@ -241,7 +241,7 @@ cdef int run_cells(const Product* p, const Batch* batch, int threads, ptrdiff_t 
     cdef ptrdiff_t flags
     job.p, job.batch, job.work = p, batch, NULL
     job.g.rows = job.g.cols = 1
-    job.g.row_unit, job.g.col_unit = p.t.gemm_nr if swapped else p.t.gemm_mr, p.t.gemm_mr if swapped else p.t.gemm_nr
+    job.g.row_unit, job.g.col_unit = p.t.gemm.nr if swapped else p.t.gemm.mr, p.t.gemm.mr if swapped else p.t.gemm.nr
     if threads > 1 and batch.n < most:
         cut(p.m, p.n, batch.n, threads, (most + batch.n - 1) // batch.n, 6 if packs_a else 0, 6 if packs_b else 0, &job.g)
     largest.m = cell_size(p.m, job.g.row_unit, job.g.rows)
@@ -294,9 +294,9 @@ cdef int product(Product* p, const Batch* batch, int threads) except -1:
     if p.n == 1:
         p.b_col = 1
     p.kc = max(p.k, 1)
-    if p.k > p.t.gemm_kc:
-        chunks = (p.k + p.t.gemm_kc - 1) // p.t.gemm_kc
-        p.kc = min(p.t.gemm_kc, up((p.k + chunks - 1) // chunks, 8))
+    if p.k > p.t.gemm.kc:
+        chunks = (p.k + p.t.gemm.kc - 1) // p.t.gemm.kc
+        p.kc = min(p.t.gemm.kc, up((p.k + chunks - 1) // chunks, 8))
     if p.path == AUTO:
         p.path = choose(p)
     p.flat = p.m * p.kc * p.size <= FLAT_BYTES

@@ -137,7 +137,7 @@ cdef object binary_(int code, TensorBase x, object other):
                 and (is_contiguous(x) or x.own_format) and not (grad_enabled() and requires_grad(y)) and cnp.PyArray_ISWRITEABLE(x.a)):
             if x.own_format:
                 y = channels_last(y)
-            apply2(<void*>table(is_f64(x)).binary[code], x, x, y, PICOSECONDS_PLAIN)
+            apply2(<void*>table(is_f64(x)).eltwise.binary[code], x, x, y, PICOSECONDS_PLAIN)
             x.s.version += 1
             return x
     name = BINARY_NAMES[code] + "_"
@@ -156,7 +156,7 @@ cdef object binary_(int code, TensorBase x, object other):
             old = clone(x)
         if y is x or y.s is x.s:
             y = clone(y)
-    apply2(<void*>table(is_f64(x)).binary[code], x, old, y, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
+    apply2(<void*>table(is_f64(x)).eltwise.binary[code], x, old, y, PICOSECONDS_MATH if code == PYDL_B_pow else PICOSECONDS_PLAIN)
     x.s.version += 1
     if recorded:
         rerecord_binary(code, x, old, y)
@@ -188,7 +188,8 @@ cdef TensorBase unary_(int code, TensorBase x):
         old = clone(x)
     elif recorded:
         old = alias(x)
-    apply1(<void*>table(is_f64(x)).unary[code], x, old, PICOSECONDS_MATH if PYDL_U_exp <= code <= PYDL_U_sigmoid else PICOSECONDS_PLAIN)
+    apply1(<void*>table(is_f64(x)).eltwise.unary[code], x, old,
+           PICOSECONDS_MATH if PYDL_U_exp <= code <= PYDL_U_sigmoid else PICOSECONDS_PLAIN)
     x.s.version += 1
     if recorded:
         out = twin(x)
@@ -209,7 +210,7 @@ cdef TensorBase copy_(TensorBase x, TensorBase source):
         raise_broadcast("copy_", x, source)
     recorded = grad_enabled() and is_float(x) and (requires_grad(x) or requires_grad(source))
     if is_float(x) and cnp.PyArray_TYPE(x.a) == cnp.PyArray_TYPE(source.a) and same_shape(x, source) and x.s is not source.s:
-        apply1(<void*>table(is_f64(x)).unary[PYDL_U_copy], x, source, PICOSECONDS_PLAIN)
+        apply1(<void*>table(is_f64(x)).eltwise.unary[PYDL_U_copy], x, source, PICOSECONDS_PLAIN)
     else:
         with np.errstate(invalid="ignore"):
             np.copyto(x.a, source.a, casting="unsafe")

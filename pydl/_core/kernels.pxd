@@ -3,22 +3,18 @@
 
 from libc.stdint cimport int64_t, uint8_t
 
-# The families of kernels; a module that uses one declares its struct from <family>_kernels.h and casts the pointer.
-cdef extern from "kernels.h" nogil:
+# What nearly every module uses: the four families of products, elementwise functions, sums and softmax.
+cdef extern from "eltwise_kernels.h" nogil:
     enum:
         PYDL_U_copy, PYDL_U_neg, PYDL_U_abs, PYDL_U_square, PYDL_U_reciprocal, PYDL_U_sqrt, PYDL_U_exp, PYDL_U_log
         PYDL_U_tanh, PYDL_U_sigmoid, PYDL_U_relu, PYDL_N_UNARY
         PYDL_B_add, PYDL_B_sub, PYDL_B_mul, PYDL_B_div, PYDL_B_pow, PYDL_B_maximum, PYDL_B_minimum
-        PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, PYDL_GEMM_PADDED
         PYDL_B_tanh_bwd, PYDL_B_sigmoid_bwd, PYDL_B_relu_bwd, PYDL_N_BINARY
         PYDL_C_eq, PYDL_C_ne, PYDL_C_lt, PYDL_C_le, PYDL_C_gt, PYDL_C_ge, PYDL_N_COMPARE
     ctypedef void pydl_unary_fn(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
     ctypedef void pydl_binary_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
     ctypedef void pydl_compare_fn(const void*, ptrdiff_t, const void*, ptrdiff_t, uint8_t*, ptrdiff_t, ptrdiff_t) noexcept nogil
-    ctypedef void pydl_extreme_fn(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, int64_t*) noexcept nogil
-    ctypedef struct pydl_kernels:
-        const char* isa
-        ptrdiff_t lanes
+    ctypedef struct pydl_eltwise:
         pydl_unary_fn** unary
         pydl_binary_fn** binary
         pydl_compare_fn** compare
@@ -26,32 +22,53 @@ cdef extern from "kernels.h" nogil:
         void (*clamp)(const void*, ptrdiff_t, double, double, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*where)(const uint8_t*, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t) noexcept nogil
         void (*fill)(void*, ptrdiff_t, double, ptrdiff_t) noexcept nogil
+
+cdef extern from "reduce_kernels.h" nogil:
+    ctypedef void pydl_extreme_fn(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, int64_t*) noexcept nogil
+    ctypedef struct pydl_reduce:
         void (*sum_rows)(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
         void (*sum_cols)(const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
         pydl_extreme_fn* max_rows
         pydl_extreme_fn* min_rows
         pydl_extreme_fn* max_cols
         pydl_extreme_fn* min_cols
-        void (*softmax_rows)(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
-        void (*log_softmax_rows)(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
-        void (*softmax_rows_bwd)(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
-        void (*log_softmax_rows_bwd)(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t,
-                                     ptrdiff_t) noexcept nogil
+
+cdef extern from "softmax_kernels.h" nogil:
+    ctypedef struct pydl_softmax:
+        void (*rows)(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*log_rows)(const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*rows_bwd)(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*log_rows_bwd)(const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, ptrdiff_t, ptrdiff_t) noexcept nogil
         ptrdiff_t (*target_check)(const int64_t*, ptrdiff_t, ptrdiff_t, int64_t, int64_t) noexcept nogil
-        void (*cross_entropy_rows)(const void*, ptrdiff_t, const int64_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, int64_t,
-                                   double, void*, void*, void*, ptrdiff_t, void*) noexcept nogil
-        void (*cross_entropy_rows_bwd)(const void*, ptrdiff_t, const void*, const int64_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                                       const void*, int64_t, double, const void*, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
-        ptrdiff_t gemm_mr, gemm_nr, gemm_kc, gemm_mc, gemm_nc
-        void (*gemm_block)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                           const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept nogil
+        void (*cross_entropy)(const void*, ptrdiff_t, const int64_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, int64_t,
+                              double, void*, void*, void*, ptrdiff_t, void*) noexcept nogil
+        void (*cross_entropy_bwd)(const void*, ptrdiff_t, const void*, const int64_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                                  const void*, int64_t, double, const void*, ptrdiff_t, void*, ptrdiff_t) noexcept nogil
+
+cdef extern from "gemm_kernels.h" nogil:
+    enum:
+        PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, PYDL_GEMM_PADDED
+    ctypedef struct pydl_gemm:
+        ptrdiff_t mr, nr, kc, mc, nc
+        void (*block)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                      const void*, ptrdiff_t, ptrdiff_t, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept nogil
         void (*pack_b)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
         void (*pack_a)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, ptrdiff_t, void*) noexcept nogil
-        void (*gemm_store_transposed)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept nogil
+        void (*store_transposed)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*, int) noexcept nogil
         void (*gemv_dot)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, void*, ptrdiff_t, const void*, ptrdiff_t,
                          int) noexcept nogil
         void (*gemv_sum)(ptrdiff_t, ptrdiff_t, const void*, ptrdiff_t, const void*, ptrdiff_t, void*, ptrdiff_t, const void*,
                          ptrdiff_t, int) noexcept nogil
+
+# The other families of kernels: a module that uses one declares its struct from <family>_kernels.h and casts the pointer.
+cdef extern from "kernels.h" nogil:
+    ctypedef struct pydl_kernels:
+        const char* isa
+        ptrdiff_t lanes
+        const pydl_eltwise* eltwise
+        const pydl_reduce* reduce
+        const pydl_softmax* softmax
+        const pydl_gemm* gemm
         double (*fma_chains)(ptrdiff_t, void*) noexcept nogil
         const void* activation
         const void* gather

@@ -11,6 +11,10 @@ cdef extern from *:
     #include <string.h>
     #include <time.h>
     #include "kernels.h"
+    #include "eltwise_kernels.h"
+    #include "reduce_kernels.h"
+    #include "softmax_kernels.h"
+    #include "gemm_kernels.h"
     #include "activation_kernels.h"
     #include "gather_kernels.h"
     #include "layout_kernels.h"
@@ -37,31 +41,35 @@ cdef extern from *:
         return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
     }
 
-    /* Every entry of the table by name, for tests that call kernels directly; those of a family are reached by its pointer. */
-    #define PYDL_UNARY_ENTRY(n) {"unary." #n, -1, offsetof(pydl_kernels, unary) + PYDL_U_##n * sizeof(void *)},
-    #define PYDL_BINARY_ENTRY(n) {"binary." #n, -1, offsetof(pydl_kernels, binary) + PYDL_B_##n * sizeof(void *)},
-    #define PYDL_COMPARE_ENTRY(n) {"compare." #n, -1, offsetof(pydl_kernels, compare) + PYDL_C_##n * sizeof(void *)},
-    #define PYDL_ENTRY(n) {#n, -1, offsetof(pydl_kernels, n)},
-    #define PYDL_ACTIVATION_FWD(n) {"activation_fwd." #n, offsetof(pydl_kernels, activation), \
-                                    offsetof(pydl_activation, fwd) + PYDL_A_##n * sizeof(void *)},
-    #define PYDL_ACTIVATION_BWD(n) {"activation_bwd." #n, offsetof(pydl_kernels, activation), \
-                                    offsetof(pydl_activation, bwd) + PYDL_A_##n * sizeof(void *)},
-    #define PYDL_ACTIVATION_ENTRY(n) {"activation." #n, offsetof(pydl_kernels, activation), offsetof(pydl_activation, n)},
-    #define PYDL_GATHER_ENTRY(n) {"gather." #n, offsetof(pydl_kernels, gather), offsetof(pydl_gather, n)},
-    #define PYDL_CONV_ENTRY(n) {"conv." #n, offsetof(pydl_kernels, conv), offsetof(pydl_conv, n)},
-    #define PYDL_CTC_ENTRY(n) {"ctc." #n, offsetof(pydl_kernels, ctc), offsetof(pydl_ctc, n)},
-    #define PYDL_LAYOUT_ENTRY(n) {"layout." #n, offsetof(pydl_kernels, layout), offsetof(pydl_layout, n)},
-    #define PYDL_POOL_ENTRY(n) {"pool." #n, offsetof(pydl_kernels, pool), offsetof(pydl_pool, n)},
-    #define PYDL_NORM_ENTRY(n) {"norm." #n, offsetof(pydl_kernels, norm), offsetof(pydl_norm, n)},
-    #define PYDL_RECURRENT_ENTRY(n) {"recurrent." #n, offsetof(pydl_kernels, recurrent), offsetof(pydl_recurrent, n)},
-    #define PYDL_UPDATE_ENTRY(n) {"update." #n, offsetof(pydl_kernels, update), offsetof(pydl_update, n)},
+    /* Every entry of the families' tables by name, for tests that call kernels directly. */
+    #define PYDL_FIELD(family, n) {#family "." #n, offsetof(pydl_kernels, family), offsetof(pydl_##family, n)},
+    #define PYDL_ITEM(list, family, field, code, n) {list "." #n, offsetof(pydl_kernels, family), \
+                                                     offsetof(pydl_##family, field) + code##n * sizeof(void *)},
+    #define PYDL_UNARY_ENTRY(n) PYDL_ITEM("unary", eltwise, unary, PYDL_U_, n)
+    #define PYDL_BINARY_ENTRY(n) PYDL_ITEM("binary", eltwise, binary, PYDL_B_, n)
+    #define PYDL_COMPARE_ENTRY(n) PYDL_ITEM("compare", eltwise, compare, PYDL_C_, n)
+    #define PYDL_FWD_ENTRY(n) PYDL_ITEM("activation_fwd", activation, fwd, PYDL_A_, n)
+    #define PYDL_BWD_ENTRY(n) PYDL_ITEM("activation_bwd", activation, bwd, PYDL_A_, n)
+    #define PYDL_ELTWISE_ENTRY(n) PYDL_FIELD(eltwise, n)
+    #define PYDL_REDUCE_ENTRY(n) PYDL_FIELD(reduce, n)
+    #define PYDL_SOFTMAX_ENTRY(n) PYDL_FIELD(softmax, n)
+    #define PYDL_GEMM_ENTRY(n) PYDL_FIELD(gemm, n)
+    #define PYDL_ACTIVATION_ENTRY(n) PYDL_FIELD(activation, n)
+    #define PYDL_GATHER_ENTRY(n) PYDL_FIELD(gather, n)
+    #define PYDL_CONV_ENTRY(n) PYDL_FIELD(conv, n)
+    #define PYDL_CTC_ENTRY(n) PYDL_FIELD(ctc, n)
+    #define PYDL_LAYOUT_ENTRY(n) PYDL_FIELD(layout, n)
+    #define PYDL_POOL_ENTRY(n) PYDL_FIELD(pool, n)
+    #define PYDL_NORM_ENTRY(n) PYDL_FIELD(norm, n)
+    #define PYDL_RECURRENT_ENTRY(n) PYDL_FIELD(recurrent, n)
+    #define PYDL_UPDATE_ENTRY(n) PYDL_FIELD(update, n)
     static const struct { const char *name; ptrdiff_t family; size_t offset; } pydl_entries[] = {
-        PYDL_UNARY(PYDL_UNARY_ENTRY) PYDL_BINARY(PYDL_BINARY_ENTRY) PYDL_COMPARE(PYDL_COMPARE_ENTRY)
-        PYDL_SINGLE(PYDL_ENTRY) PYDL_ACTIVATION(PYDL_ACTIVATION_FWD) PYDL_ACTIVATION(PYDL_ACTIVATION_BWD)
-        PYDL_ACTIVATION_SINGLE(PYDL_ACTIVATION_ENTRY) PYDL_GATHER(PYDL_GATHER_ENTRY) PYDL_CONV(PYDL_CONV_ENTRY)
-        PYDL_CTC(PYDL_CTC_ENTRY)
-        PYDL_LAYOUT(PYDL_LAYOUT_ENTRY) PYDL_POOL(PYDL_POOL_ENTRY) PYDL_NORM(PYDL_NORM_ENTRY) PYDL_RECURRENT(PYDL_RECURRENT_ENTRY)
-        PYDL_UPDATE(PYDL_UPDATE_ENTRY)
+        {"fma_chains", -1, offsetof(pydl_kernels, fma_chains)},
+        PYDL_UNARY(PYDL_UNARY_ENTRY) PYDL_BINARY(PYDL_BINARY_ENTRY) PYDL_COMPARE(PYDL_COMPARE_ENTRY) PYDL_ELTWISE(PYDL_ELTWISE_ENTRY)
+        PYDL_REDUCE(PYDL_REDUCE_ENTRY) PYDL_SOFTMAX(PYDL_SOFTMAX_ENTRY) PYDL_GEMM(PYDL_GEMM_ENTRY)
+        PYDL_ACTIVATION(PYDL_FWD_ENTRY) PYDL_ACTIVATION(PYDL_BWD_ENTRY) PYDL_ACTIVATION_SINGLE(PYDL_ACTIVATION_ENTRY)
+        PYDL_GATHER(PYDL_GATHER_ENTRY) PYDL_CONV(PYDL_CONV_ENTRY) PYDL_CTC(PYDL_CTC_ENTRY) PYDL_LAYOUT(PYDL_LAYOUT_ENTRY)
+        PYDL_POOL(PYDL_POOL_ENTRY) PYDL_NORM(PYDL_NORM_ENTRY) PYDL_RECURRENT(PYDL_RECURRENT_ENTRY) PYDL_UPDATE(PYDL_UPDATE_ENTRY)
     };
     enum { PYDL_N_ENTRIES = sizeof pydl_entries / sizeof pydl_entries[0] };
     static const char *pydl_entry_name(int i) { return pydl_entries[i].name; }

@@ -137,9 +137,9 @@ def layer_norm_bwd(TensorBase dy not None, TensorBase x not None, TensorBase sta
         p.parts = <char*>scratch(n_bytes)
     all_rows(&p)
     if need_dw:
-        table(is_f64(x)).sum_cols(p.parts, 2 * n, n_tasks, n, cnp.PyArray_DATA(dw.a))
+        table(is_f64(x)).reduce.sum_cols(p.parts, 2 * n, n_tasks, n, cnp.PyArray_DATA(dw.a))
     if need_db:
-        table(is_f64(x)).sum_cols(p.parts + n * p.itemsize, 2 * n, n_tasks, n, cnp.PyArray_DATA(db.a))
+        table(is_f64(x)).reduce.sum_cols(p.parts + n * p.itemsize, 2 * n, n_tasks, n, cnp.PyArray_DATA(db.a))
     if p.parts != NULL:
         scratch_free(p.parts, n_bytes)
     return dx, dw, db

@@ -55,23 +55,23 @@ cdef char* sum_of_biases(Call c, TensorBase b_ih, TensorBase b_hh) except? NULL:
         memcpy(out, second, both * s.size)
         memset(out + both * s.size, 0, (n - both) * s.size)
         return out
-    s.t.binary[PYDL_B_add](first, 1, second, 1, out, 1, both)
+    s.t.eltwise.binary[PYDL_B_add](first, 1, second, 1, out, 1, both)
     memcpy(out + both * s.size, first + both * s.size, (n - both) * s.size)
     return out
 
 
 cdef int pack_forward(Call c, TensorBase w_hh, TensorBase w_hr) except -1:
     cdef Steps* s = &c.s
-    cdef ptrdiff_t nr = s.t.gemm_nr, blocks = up(s.hidden, nr), q
+    cdef ptrdiff_t nr = s.t.gemm.nr, blocks = up(s.hidden, nr), q
     cdef const char* w = c.data(w_hh)
     cdef char* panels = c.room(s.n_gates * blocks * s.out * s.size)
     s.w = panels
     for q in range(s.n_gates):
-        s.t.pack_b(s.out, s.hidden, w + q * s.hidden * s.out * s.size, 1, s.out, panels + q * blocks * s.out * s.size)
+        s.t.gemm.pack_b(s.out, s.hidden, w + q * s.hidden * s.out * s.size, 1, s.out, panels + q * blocks * s.out * s.size)
     if w_hr is not None:
         panels = c.room(up(s.out, nr) * s.hidden * s.size)
         s.w_hr = panels
-        s.t.pack_b(s.hidden, s.out, c.data(w_hr), 1, s.hidden, panels)
+        s.t.gemm.pack_b(s.hidden, s.out, c.data(w_hr), 1, s.hidden, panels)
     return 0
 
 
@@ -171,14 +171,14 @@ def forward(str name, str cell, TensorBase x not None, tuple sizes not None, Ten
 
 cdef int pack_backward(Call c, TensorBase w_hh, TensorBase w_hr) except -1:
     cdef Steps* s = &c.s
-    cdef ptrdiff_t nr = s.t.gemm_nr, k = s.n_gates * s.hidden
+    cdef ptrdiff_t nr = s.t.gemm.nr, k = s.n_gates * s.hidden
     cdef char* panels = c.room(up(s.out, nr) * k * s.size)
     s.w = panels
-    s.t.pack_b(k, s.out, c.data(w_hh), s.out, 1, panels)
+    s.t.gemm.pack_b(k, s.out, c.data(w_hh), s.out, 1, panels)
     if w_hr is not None:
         panels = c.room(up(s.hidden, nr) * s.out * s.size)
         s.w_hr = panels
-        s.t.pack_b(s.out, s.hidden, c.data(w_hr), s.hidden, 1, panels)
+        s.t.gemm.pack_b(s.out, s.hidden, c.data(w_hr), s.hidden, 1, panels)
     return 0
 
 
@@ -200,7 +200,7 @@ cdef TensorBase backward_room(Call c, TensorBase dh_n, TensorBase dc_n, bint ove
         memcpy(s.carry, s.dh_n, state_bytes)
     if s.w_hr != NULL:
         s.dh = c.room(s.n_rows * s.out * s.size)
-    s.room_units = max(min(s.batch, s.t.gemm_mc) * s.t.gemm_nr, THIN_ROWS * up(max(s.hidden, s.out), s.t.gemm_nr))
+    s.room_units = max(min(s.batch, s.t.gemm.mc) * s.t.gemm.nr, THIN_ROWS * up(max(s.hidden, s.out), s.t.gemm.nr))
     s.room_units = max(s.room_units, <ptrdiff_t>BLOCK_UNITS)
     s.room = c.room(threads * s.room_units * s.size)
     return dc0
@@ -278,8 +278,8 @@ cdef void sum_columns(const pydl_kernels* t, const char* x, ptrdiff_t ldx, ptrdi
                       int threads) noexcept nogil:
     cdef ptrdiff_t i
     for i in prange((columns + COLUMN_BLOCK - 1) // COLUMN_BLOCK, num_threads=threads, schedule="static"):
-        t.sum_cols(x + i * COLUMN_BLOCK * size, ldx, rows, min(<ptrdiff_t>COLUMN_BLOCK, columns - i * COLUMN_BLOCK),
-                   out + i * COLUMN_BLOCK * size)
+        t.reduce.sum_cols(x + i * COLUMN_BLOCK * size, ldx, rows, min(<ptrdiff_t>COLUMN_BLOCK, columns - i * COLUMN_BLOCK),
+                          out + i * COLUMN_BLOCK * size)
 
 
 cdef TensorBase bias_gradient(Call c, bint hidden_side):

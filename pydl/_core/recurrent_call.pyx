@@ -173,7 +173,7 @@ cdef Call start(str name, str cell, TensorBase x, tuple sizes, TensorBase h0, Te
         if b is not None and cnp.PyArray_TYPE((<TensorBase>b).a) != c.typenum:
             raise RuntimeError(f"{name}: {what} is {b.dtype} but x is {type_name(c)}; all must have one type")
     s.t = table(is_f64(x))
-    if (<double>max(s.n_rows, s.out) + s.t.gemm_nr) * s.n_gates * (<double>s.hidden + s.t.gemm_nr) * 8 > <double>(SIZE_MAX // 4):
+    if (<double>max(s.n_rows, s.out) + s.t.gemm.nr) * s.n_gates * (<double>s.hidden + s.t.gemm.nr) * 8 > <double>(SIZE_MAX // 4):
         raise MemoryError(f"{name}: the gates of {s.n_rows} rows, or w_hh {shape(w_hh)}, do not fit the address space")
     s.k = <const pydl_recurrent*>s.t.recurrent
     s.size, s.reverse = cnp.PyArray_ITEMSIZE(x.a), reverse
@@ -209,7 +209,7 @@ cdef ptrdiff_t end_row(Call c, ptrdiff_t i0, ptrdiff_t i1) noexcept:
 cdef int team_of(Call c, double row_ns) noexcept:
     """Threads that pay for a step of average size; they share its blocks of units."""
     cdef double step_ns = row_ns * c.s.n_rows / c.s.n_steps      # on average
-    cdef ptrdiff_t blocks = (c.s.hidden + c.s.t.gemm_nr - 1) // c.s.t.gemm_nr
+    cdef ptrdiff_t blocks = (c.s.hidden + c.s.t.gemm.nr - 1) // c.s.t.gemm.nr
     cdef int threads = threads_for(row_ns * c.s.n_rows)
     return <int>max(1.0, min(min(<double>threads, <double>blocks), step_ns / STEP_NS))
 

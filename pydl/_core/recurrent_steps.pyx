@@ -54,13 +54,13 @@ cdef inline const char* c_before(const Steps* s, const Block* b) noexcept nogil:
 cdef void product(const Steps* s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t k, const char* a, ptrdiff_t lda, const char* panel,
                   ptrdiff_t apart, char* c, ptrdiff_t ldc, const char* bias, int flags) noexcept nogil:
     """c = a · panels + bias, or added to c; n columns of panels that are `apart`."""
-    cdef ptrdiff_t k0 = 0, kc = k, nr = s.t.gemm_nr
+    cdef ptrdiff_t k0 = 0, kc = k, nr = s.t.gemm.nr
     cdef const char* b
     cdef int f
     if rows <= 0:
         return
-    if k > s.t.gemm_kc:
-        kc = (k + s.t.gemm_kc - 1) // s.t.gemm_kc
+    if k > s.t.gemm.kc:
+        kc = (k + s.t.gemm.kc - 1) // s.t.gemm.kc
         kc = ((k + kc - 1) // kc + 7) // 8 * 8
     while True:
         kc = min(kc, k - k0)
@@ -68,7 +68,7 @@ cdef void product(const Steps* s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t k, cons
         if rows <= THIN_ROWS:
             s.k.thin(rows, n, kc, a + k0 * s.size, lda, b, apart, c, ldc, bias if k0 + kc == k else NULL, f)
         else:
-            s.t.gemm_block(rows, n, kc, 1, a + k0 * s.size, lda, 1, 0, 0, b, nr, apart, 0, c, ldc, bias if k0 + kc == k else NULL, f)
+            s.t.gemm.block(rows, n, kc, 1, a + k0 * s.size, lda, 1, 0, 0, b, nr, apart, 0, c, ldc, bias if k0 + kc == k else NULL, f)
         k0 += kc
         if k0 >= k:
             return
@@ -77,13 +77,13 @@ cdef void product(const Steps* s, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t k, cons
 # --- forward ------------------------------------------------------------------------------------------------------------
 
 cdef inline const char* gate_panel(const Steps* s, ptrdiff_t gate, const Block* b) noexcept nogil:
-    cdef ptrdiff_t nr = s.t.gemm_nr
+    cdef ptrdiff_t nr = s.t.gemm.nr
     return s.w + (gate * ((s.hidden + nr - 1) // nr) + b.index) * s.out * nr * s.size
 
 
 cdef void forward_span(const Steps* s, int phase, const Block* b) noexcept nogil:
     """Rows whose previous states lie together."""
-    cdef ptrdiff_t rows = b.end - b.row, size = s.size, hidden = s.hidden, ldg = s.n_gates * hidden, nr = s.t.gemm_nr, q
+    cdef ptrdiff_t rows = b.end - b.row, size = s.size, hidden = s.hidden, ldg = s.n_gates * hidden, nr = s.t.gemm.nr, q
     cdef const char* h = h_before(s, b)
     cdef char* g = gates_of(s, s.g, b)
     cdef char* m = s.m + (kept_row(s, b.t) + b.row) * hidden * size if s.m != NULL else NULL
@@ -112,7 +112,7 @@ cdef void forward_span(const Steps* s, int phase, const Block* b) noexcept nogil
 
 cdef void forward_block(const Steps* s, int phase, const Block* whole) noexcept nogil:
     cdef Block b = whole[0]
-    cdef ptrdiff_t size = s.size, apart = s.hidden * s.t.gemm_nr
+    cdef ptrdiff_t size = s.size, apart = s.hidden * s.t.gemm.nr
     if phase == 1 and s.w_hr != NULL:
         product(s, b.end - b.row, b.w, s.hidden, s.m + (kept_row(s, b.t) + b.row) * s.hidden * size, s.hidden,
                 s.w_hr + b.index * apart * size, apart, s.y + ((s.first[b.t] + b.row) * s.out + b.u) * size, s.out, NULL, 0)
@@ -128,7 +128,7 @@ cdef void forward_block(const Steps* s, int phase, const Block* whole) noexcept 
 cdef void through_weights(const Steps* s, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, const Block* b, char* out, ptrdiff_t ldo,
                           int flags) noexcept nogil:
     """out = (gradients of the gates in rows of step t) · W_hh, the columns of block b."""
-    cdef ptrdiff_t ldg = s.n_gates * s.hidden, nr = s.t.gemm_nr, at
+    cdef ptrdiff_t ldg = s.n_gates * s.hidden, nr = s.t.gemm.nr, at
     cdef ptrdiff_t k = s.plain
     cdef const char* panel = s.w + b.index * ldg * nr * s.size
     if rows <= 0:
@@ -169,13 +169,13 @@ cdef void projected_gradient(const Steps* s, const Block* b) noexcept nogil:
         at = row * s.out * size
         memcpy(dh + at, s.dy + (s.first[b.t] * s.out + b.u) * size + at, b.w * size)
         if row >= b.n_after:
-            s.t.binary[PYDL_B_add](dh + at, 1, s.dh_n + b.u * size + at, 1, dh + at, 1, b.w)
+            s.t.eltwise.binary[PYDL_B_add](dh + at, 1, s.dh_n + b.u * size + at, 1, dh + at, 1, b.w)
     through_weights(s, b.after, b.row, min(b.n_after, b.end) - b.row, b, dh + b.row * s.out * size, s.out, PYDL_GEMM_ACCUMULATE)
 
 
 cdef void backward_block(const Steps* s, int phase, const Block* whole, char* room) noexcept nogil:
     cdef Block b = whole[0]
-    cdef ptrdiff_t size = s.size, nr = s.t.gemm_nr, rows = whole.end - whole.row, ldg = s.n_gates * s.hidden, ld1 = s.out, ld2
+    cdef ptrdiff_t size = s.size, nr = s.t.gemm.nr, rows = whole.end - whole.row, ldg = s.n_gates * s.hidden, ld1 = s.out, ld2
     cdef ptrdiff_t width = (b.w + nr - 1) // nr * nr
     cdef const char* dh1 = s.dy + (s.first[b.t] * s.out + b.u) * size
     cdef const char* dh2
@@ -223,12 +223,12 @@ cdef void find_neighbors(const Steps* s, Block* b) noexcept nogil:
 
 cdef void one_phase(const Steps* s, Walk what, int phase, Block* b, int thread, int team, char* room) noexcept nogil:
     """This thread's blocks of the step b.t: a panel of units, or several where the rows are few."""
-    cdef ptrdiff_t nr = s.t.gemm_nr, i, row, n = s.sizes[b.t]
+    cdef ptrdiff_t nr = s.t.gemm.nr, i, row, n = s.sizes[b.t]
     cdef ptrdiff_t width = s.out if what == INITIAL or (s.w_hr != NULL and (phase == 1) == (what == FORWARD)) else s.hidden
     cdef ptrdiff_t panels = (width + nr - 1) // nr, end = panels * (thread + 1) // team, group
     row = b.n_before if what == INITIAL else 0
     while row < n:
-        b.row, b.end = row, min(n, row + s.t.gemm_mc)
+        b.row, b.end = row, min(n, row + s.t.gemm.mc)
         group = panels if b.end - row <= THIN_ROWS else max(<ptrdiff_t>1, BLOCK_UNITS // ((b.end - row) * nr))
         i = panels * thread // team
         while i < end:
@@ -242,7 +242,7 @@ cdef void one_phase(const Steps* s, Walk what, int phase, Block* b, int thread, 
                 through_weights(s, b.t, row, b.end - row, b, s.dh0 + (row * s.out + b.u) * s.size, s.out,
                                 PYDL_GEMM_ACCUMULATE if s.cell == GRU_AFTER or s.cell == GRU_BEFORE else 0)
             i += group
-        row += s.t.gemm_mc
+        row += s.t.gemm.mc
 
 
 cdef void walk_part(const Steps* s, Walk what, ptrdiff_t i0, ptrdiff_t i1, int thread, int team, pydl_barrier* barrier,

@@ -125,8 +125,8 @@ cdef tuple extreme(str name, bint largest, TensorBase x, tuple dims, bint keepdi
     if cnp.PyArray_SIZE(x.a) == 0:
         raise IndexError(f"{name}: x {(<object>x.a).shape} has no elements along dims {dims}")
     k = table(is_f64(x))
-    e.rows = k.max_rows if largest else k.min_rows
-    e.cols = k.max_cols if largest else k.min_cols
+    e.rows = k.reduce.max_rows if largest else k.reduce.min_rows
+    e.cols = k.reduce.max_cols if largest else k.reduce.min_cols
     e.itemsize = cnp.PyArray_ITEMSIZE(x.a)
     e.values = cnp.PyArray_BYTES(values.a)
     e.indices = <int64_t*>cnp.PyArray_DATA(indices.a) if want_indices else NULL

@@ -111,22 +111,22 @@ cdef const pydl_kernels* kernels_for(str name, TensorBase x) except NULL:
 
 def softmax_fwd(TensorBase x not None, int dim) -> TensorBase:
     """y = e^(x - max) / sum along dim (non-negative)."""
-    return softmax_any("softmax", <fwd_fn>kernels_for("softmax", x).softmax_rows, NULL, x, None, dim)
+    return softmax_any("softmax", <fwd_fn>kernels_for("softmax", x).softmax.rows, NULL, x, None, dim)
 
 
 def softmax_bwd(TensorBase dy not None, TensorBase y not None, int dim) -> TensorBase:
     """dx = y (dy - sum dy y)."""
-    return softmax_any("softmax_bwd", NULL, <bwd_fn>kernels_for("softmax_bwd", dy).softmax_rows_bwd, dy, y, dim)
+    return softmax_any("softmax_bwd", NULL, <bwd_fn>kernels_for("softmax_bwd", dy).softmax.rows_bwd, dy, y, dim)
 
 
 def log_softmax_fwd(TensorBase x not None, int dim) -> TensorBase:
     """y = x - max - log sum e^(x - max) along dim (non-negative)."""
-    return softmax_any("log_softmax", <fwd_fn>kernels_for("log_softmax", x).log_softmax_rows, NULL, x, None, dim)
+    return softmax_any("log_softmax", <fwd_fn>kernels_for("log_softmax", x).softmax.log_rows, NULL, x, None, dim)
 
 
 def log_softmax_bwd(TensorBase dy not None, TensorBase y not None, int dim) -> TensorBase:
     """dx = dy - e^y sum dy."""
-    return softmax_any("log_softmax_bwd", NULL, <bwd_fn>kernels_for("log_softmax_bwd", dy).log_softmax_rows_bwd, dy, y, dim)
+    return softmax_any("log_softmax_bwd", NULL, <bwd_fn>kernels_for("log_softmax_bwd", dy).softmax.log_rows_bwd, dy, y, dim)
 
 
 # --- cross-entropy ------------------------------------------------------------------------------------------------
@@ -154,14 +154,14 @@ cdef void loss_rows(const Loss* p, int threads) noexcept nogil:
         r = i * per_task
         m = min(per_task, p.rows - r)
         if p.dx == NULL:
-            p.k.cross_entropy_rows(p.x + r * p.n * p.itemsize, p.n, p.target + r, 1, m, p.n, p.weight, p.ignore, p.smoothing,
-                                   p.loss + r * p.itemsize, p.row_weight + r * p.itemsize,
-                                   p.e + r * p.n * p.itemsize if p.e != NULL else NULL, p.n,
-                                   p.sum + r * p.itemsize if p.sum != NULL else NULL)
+            p.k.softmax.cross_entropy(p.x + r * p.n * p.itemsize, p.n, p.target + r, 1, m, p.n, p.weight, p.ignore, p.smoothing,
+                                      p.loss + r * p.itemsize, p.row_weight + r * p.itemsize,
+                                      p.e + r * p.n * p.itemsize if p.e != NULL else NULL, p.n,
+                                      p.sum + r * p.itemsize if p.sum != NULL else NULL)
         else:
-            p.k.cross_entropy_rows_bwd(p.x + r * p.n * p.itemsize, p.n, p.sum + r * p.itemsize, p.target + r, 1, m, p.n, p.weight,
-                                       p.ignore, p.smoothing, p.g + r * p.g_stride * p.itemsize, p.g_stride,
-                                       p.dx + r * p.n * p.itemsize, p.n)
+            p.k.softmax.cross_entropy_bwd(p.x + r * p.n * p.itemsize, p.n, p.sum + r * p.itemsize, p.target + r, 1, m, p.n, p.weight,
+                                          p.ignore, p.smoothing, p.g + r * p.g_stride * p.itemsize, p.g_stride,
+                                          p.dx + r * p.n * p.itemsize, p.n)
 
 
 cdef void run_loss(Loss* p) noexcept:
@@ -204,7 +204,7 @@ cdef int fill_loss(Loss* p, TensorBase x, TensorBase target, TensorBase weight, 
 
 
 cdef int check_targets(Loss* p) except -1:
-    cdef ptrdiff_t bad = p.k.target_check(p.target, 1, p.rows, p.n, p.ignore)
+    cdef ptrdiff_t bad = p.k.softmax.target_check(p.target, 1, p.rows, p.n, p.ignore)
     if bad >= 0:
         raise IndexError(f"cross_entropy: Target {p.target[bad]} is out of bounds: position {bad}, {p.n} classes")
     return 0
@@ -214,9 +214,9 @@ cdef double total(Loss* p, const void* values) noexcept:
     cdef double result = 0
     cdef float result32 = 0
     if p.itemsize == 8:
-        p.k.sum_rows(values, p.rows, 1, p.rows, &result)
+        p.k.reduce.sum_rows(values, p.rows, 1, p.rows, &result)
         return result
-    p.k.sum_rows(values, p.rows, 1, p.rows, &result32)
+    p.k.reduce.sum_rows(values, p.rows, 1, p.rows, &result32)
     return result32
 
 

@@ -64,8 +64,8 @@ cdef void sum_long_row(const pydl_kernels* k, const char* row, ptrdiff_t n, ptrd
                        int threads) noexcept nogil:
     cdef ptrdiff_t n_chunks = (n + CHUNK - 1) // CHUNK, i
     for i in prange(n_chunks, num_threads=threads, schedule="static"):
-        k.sum_rows(row + i * CHUNK * itemsize, CHUNK, 1, min(<ptrdiff_t>CHUNK, n - i * CHUNK), parts + i * itemsize)
-    k.sum_rows(parts, n_chunks, 1, n_chunks, out)
+        k.reduce.sum_rows(row + i * CHUNK * itemsize, CHUNK, 1, min(<ptrdiff_t>CHUNK, n - i * CHUNK), parts + i * itemsize)
+    k.reduce.sum_rows(parts, n_chunks, 1, n_chunks, out)
 
 
 cdef void sum_blocks(const pydl_kernels* k, const char* x, Blocks b, ptrdiff_t itemsize, char* parts, char* out,
@@ -74,7 +74,7 @@ cdef void sum_blocks(const pydl_kernels* k, const char* x, Blocks b, ptrdiff_t i
     if b.inner == 1 and b.n <= CHUNK:
         rows = max(<ptrdiff_t>1, CHUNK // max(b.n, <ptrdiff_t>1))
         for i in prange((b.outer + rows - 1) // rows, num_threads=threads, schedule="static"):
-            k.sum_rows(x + i * rows * b.n * itemsize, b.n, min(rows, b.outer - i * rows), b.n, out + i * rows * itemsize)
+            k.reduce.sum_rows(x + i * rows * b.n * itemsize, b.n, min(rows, b.outer - i * rows), b.n, out + i * rows * itemsize)
         return
     if b.inner == 1:
         for i in range(b.outer):
@@ -84,8 +84,8 @@ cdef void sum_blocks(const pydl_kernels* k, const char* x, Blocks b, ptrdiff_t i
     per_outer = (b.inner + cols - 1) // cols
     for i in prange(b.outer * per_outer, num_threads=threads, schedule="static"):
         first = (i % per_outer) * cols
-        k.sum_cols(x + ((i // per_outer) * b.n * b.inner + first) * itemsize, b.inner, b.n, min(cols, b.inner - first),
-                   out + ((i // per_outer) * b.inner + first) * itemsize)
+        k.reduce.sum_cols(x + ((i // per_outer) * b.n * b.inner + first) * itemsize, b.inner, b.n, min(cols, b.inner - first),
+                          out + ((i // per_outer) * b.inner + first) * itemsize)
 
 
 cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
