@@ -52,7 +52,7 @@ def mismatch(g: Draw) -> Iterator[Error]:
     yield Error(S(g.normal(2), "two"), TypeError, "str|Tensor|tensor")
 
 
-def unary(function: Callable, domain: str, factor: float = 2.0, order: int = 2) -> Case:
+def unary(function: Callable, domain: str, factor: float = 2.0, order: int = 2, in_torch: bool = True) -> Case:
     return Case(
         function,
         singles(domain),
@@ -60,6 +60,7 @@ def unary(function: Callable, domain: str, factor: float = 2.0, order: int = 2) 
         large(domain),
         factor=factor,
         order=order,
+        in_torch=in_torch,
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Cases of the matrix products."""
+"""Cases of the matrix products, and of sums of products in Einstein's notation."""
 
 from __future__ import annotations
 
@@ -121,6 +121,30 @@ def _matmul_errors(g: Draw) -> Iterator[Error]:
     yield Error(S(np.ones((2, 3), np.float32), g.normal(3, 2)), RuntimeError, "dtype|same")
 
 
+def _einsum(g: Draw) -> Iterator[Sample]:
+    for equation, *shapes in (
+        ("ij,jk->ik", (3, 4), (4, 5)),
+        ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)),
+        ("ij->ji", (3, 4)),
+        ("ii->i", (4, 4)),
+        ("ij->", (3, 4)),
+        ("i,j->ij", (3,), (4,)),
+        ("ij,ij->i", (3, 4), (3, 4)),
+        ("i,i", (5,), (5,)),
+        ("...i,ij->...j", (2, 3, 4), (4, 5)),
+        ("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
+        ("ij,jk", (0, 3), (3, 2)),
+        ("i,i->i", (1,), (1,)),
+    ):
+        yield S(equation, *(g.normal(*shape) for shape in shapes))
+
+
+def _einsum_errors(g: Draw) -> Iterator[Error]:
+    yield Error(S("ij,jk->ik", g.normal(2, 3), g.normal(4, 5)), RuntimeError, "3|4|j")
+    yield Error(S("ij->ik", g.normal(2, 3)), RuntimeError, "k")
+    yield Error(S("ijk->i", g.normal(2, 3)), RuntimeError, "3|2")
+
+
 _SQUARE = 257
 
 CASES = {
@@ -176,5 +200,8 @@ CASES = {
         _linear_flops,
         length=_length,
         fixed_order=False,
+    ),
+    "einsum": Case(
+        lambda eq, *xs: np.einsum(eq, *xs), _einsum, _einsum_errors, length=lambda *a: 12, fixed_order=False
     ),
 }

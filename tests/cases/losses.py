@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests import reference
+from tests import reference, reference_arrays
 from tests.harness import Case, Draw, Error, S, Sample, rough
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -116,6 +116,31 @@ def _rows(g: Draw) -> Sample:
     return S(g.normal(1023, 1030), g.integers(0, 1030, 1023))
 
 
+def _robust(reference_loss: Callable[..., Any]) -> Callable[..., Any]:
+    def loss(
+        input: Any, target: Any, reduction: str = "mean", delta: float | None = None, weight: Any = 1, **more: float
+    ) -> Any:
+        bound = {} if delta is None else {"delta": delta}
+        return reference.reduced(np.asarray(reference_loss(input, target, **bound, **more)) * weight, reduction)
+
+    return loss
+
+
+def _differences(width: str) -> Callable[[Draw], Iterator[Sample]]:
+    def samples(g: Draw) -> Iterator[Sample]:
+        for shape in ((), (1,), (5,), (3, 4)):
+            for reduction in REDUCTIONS:
+                target = g.normal(*shape)
+                yield S(target + g.distinct(*shape) + 0.003, target, reduction=reduction)
+        target = g.normal(4, 5)
+        yield S(target + 3 * g.distinct(4, 5) + 0.003, target, **{width: 0.5})
+        yield S(g.normal(0, 3), g.normal(0, 3), reduction="sum")
+        for reduction in REDUCTIONS if width == "delta" else ():
+            yield S(target + 3 * g.distinct(4, 5) + 0.003, target, reduction, 0.5, g.positive(4, 5))
+
+    return samples
+
+
 CASES = {
     "mse_loss": Case(reference.mse_loss, _regression("normal"), _loss_errors, _pair("normal"), length=elements),
     "l1_loss": Case(reference.l1_loss, _regression("away"), _loss_errors, _pair("away"), length=elements),
@@ -127,4 +152,6 @@ CASES = {
     ),
     "nll_loss": Case(reference.nll_loss, _nll, _class_errors, _rows, length=elements),
     "cross_entropy": Case(reference.cross_entropy, _cross_entropy, _class_errors, _rows, length=elements, factor=8),
+    "smooth_l1_loss": Case(_robust(reference_arrays.smooth_l1_loss), _differences("beta"), length=elements),
+    "huber_loss": Case(_robust(reference_arrays.huber_loss), _differences("delta"), length=elements),
 }
