@@ -120,7 +120,7 @@ class Case:
     """All that the tests and the benchmark have to know about one operation.
 
     `reference` computes it; `samples` and `errors` make calls; `bench` makes one large enough for two threads.
-    `flops` and `bytes` count the work of a call. `variants` are back ends that can be forced, on arrays; one that
+    `flops` counts the work of a call. `variants` are back ends that can be forced, on arrays; one that
     cannot take these arguments raises ValueError.
     `call(T, *args)` is how the operation is spelled, for `T` pydl or torch, where it is not a function of its name.
     `length(*args)` is the length of the reduction and `factor` the stated constant in the tolerance
@@ -136,7 +136,6 @@ class Case:
     errors: Callable[[Draw], Iterable[Error]] = _none
     bench: Callable[[Draw], Sample] | None = None
     flops: Callable[..., float] | None = None
-    bytes: Callable[..., float] | None = None
     variants: Mapping[str, Callable[..., Array]] = field(default_factory=dict)
     call: Callable[..., Any] | None = None
     length: Callable[..., int] = _one

@@ -8,9 +8,22 @@ from typing import Any
 
 import numpy as np
 
+import pydl
 from bench.row import Row, Way
 from tests.cases import CASES
-from tests.harness import Case, Draw, Sample, bind, expected, leaves, rounded, tensors, tolerance
+from tests.harness import Case, Draw, Sample, bind, expected, leaves, rounded, run, tensors, tolerance
+
+
+def _work(name: str, case: Case, sample: Sample) -> tuple[float, float]:
+    """Return FLOPs, where the Case counts them, and bytes of arguments and results of one call."""
+    before = pydl.get_num_threads()
+    try:
+        pydl.set_num_threads(1)  # no threads beside those of the library whose process this is
+        values, _ = run(pydl, name, case, sample)
+    finally:
+        pydl.set_num_threads(before)
+    arrays = [a for a in (*leaves(sample.args), *values) if isinstance(a, np.ndarray)]
+    return case.flops(*sample.args, **sample.kwargs) if case.flops else 0.0, float(sum(a.nbytes for a in arrays))
 
 
 def operation(name: str, case: Case) -> Row:
@@ -23,14 +36,15 @@ def operation(name: str, case: Case) -> Row:
         call = bind(library, name, case)
         return lambda: list(leaves(call(*given.args, **given.kwargs)))
 
-    arrays = [a for a in leaves(sample.args) if isinstance(a, np.ndarray)]
+    flops, n_bytes = _work(name, case, sample)
     return Row(
         f"op {name} {sample}",
         lambda rng: {"sample": sample},
         lambda sample: expected(case, sample),
         {"pydl": way, "torch": way} if case.in_torch else {"pydl": way},
         tolerance=8 * tolerance(case, sample, np.float32),
-        n_bytes=float(sum(a.nbytes for a in arrays)),
+        flops=flops,
+        n_bytes=n_bytes,
     )
 
 
