@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pydl._core import dtypes, tape
-from pydl._core import random as kernels
+from pydl._core import random as core
 from pydl._core.dropout import set_generator
 from pydl._core.tape import TensorBase
 
@@ -98,7 +98,7 @@ class Generator:
         return out
 
     def permutation(self, n: int) -> TensorBase:
-        out, used = kernels.philox_permutation(n, self._key, self._offset)
+        out, used = core.philox_permutation(n, self._key, self._offset)
         self._offset = (self._offset + used) % 2**64
         return out
 

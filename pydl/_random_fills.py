@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pydl._core import random as kernels
+from pydl._core import random as core
 from pydl._core import tape
 from pydl._core.tape import TensorBase, is_grad_enabled
 from pydl._generator import Generator, generator_or_default
@@ -53,13 +53,13 @@ class RandomFills:
         low, high = _bounds(bounds, named, (0.0, 1.0), "uniform_")
         if not low <= high:
             raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
-        return _fill(self, "uniform_", generator, kernels.philox_uniform, float(low), float(high))
+        return _fill(self, "uniform_", generator, core.philox_uniform, float(low), float(high))
 
     def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """mean + std · z with standard normal z. Errors: RuntimeError for std < 0. Source: torch.Tensor.normal_."""
         if std < 0:
             raise RuntimeError(f"normal_ expects std >= 0.0, but found std={std}")
-        return _fill(self, "normal_", generator, kernels.philox_normal, float(mean), float(std))
+        return _fill(self, "normal_", generator, core.philox_normal, float(mean), float(std))
 
     def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
         """1 with probability p (a number, or one per element), else 0. Errors: RuntimeError for p outside of [0, 1].
@@ -75,8 +75,8 @@ class RandomFills:
         stream = generator_or_default(generator)
         if probabilities.ndim == 0:
             mask = tape.empty(tuple(self.shape), np.dtype(np.bool_))
-            return self.copy_(stream.draw(kernels.philox_mask, mask, float(probabilities)))
-        u = stream.draw(kernels.philox_uniform, tape.empty(tuple(self.shape), np.dtype(np.float64)), 0.0, 1.0)
+            return self.copy_(stream.draw(core.philox_mask, mask, float(probabilities)))
+        u = stream.draw(core.philox_uniform, tape.empty(tuple(self.shape), np.dtype(np.float64)), 0.0, 1.0)
         return self.copy_(tape.wrap(u.array < probabilities))
 
     def random_(self: Any, *bounds: int, generator: Generator | None = None, **named: int) -> Tensor:
@@ -93,7 +93,7 @@ class RandomFills:
         if low >= high:
             raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
         drawn = tape.empty(tuple(self.shape), np.dtype(np.int64))
-        return self.copy_(generator_or_default(generator).draw(kernels.philox_randint, drawn, int(low), int(high)))
+        return self.copy_(generator_or_default(generator).draw(core.philox_randint, drawn, int(low), int(high)))
 
     def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """Waiting times of rate lambd: −log(1 − u)/lambd. Errors: RuntimeError unless lambd > 0.
@@ -104,5 +104,5 @@ class RandomFills:
             raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
         self._check_inplace("exponential_")
         stream = generator_or_default(generator)
-        u = stream.draw(kernels.philox_uniform, tape.empty(tuple(self.shape), np.dtype(np.float64)), 0.0, 1.0)
+        u = stream.draw(core.philox_uniform, tape.empty(tuple(self.shape), np.dtype(np.float64)), 0.0, 1.0)
         return self.copy_(tape.wrap(np.asarray(-np.log1p(-u.array) / lambd)))

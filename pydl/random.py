@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pydl._core import dtypes, tape
-from pydl._core import random as kernels
+from pydl._core import random as core
 from pydl._core.tape import TensorBase
 from pydl._data import new_shape
 from pydl._generator import Generator, default_generator, generator_or_default
@@ -85,7 +85,7 @@ def rand(
         True
     """
     made: Any = generator_or_default(generator).draw(
-        kernels.philox_uniform, _new(size, "rand", dtype, device), 0.0, 1.0
+        core.philox_uniform, _new(size, "rand", dtype, device), 0.0, 1.0
     )
     return made.requires_grad_(requires_grad)
 
@@ -107,7 +107,7 @@ def randn(
         True
     """
     made: Any = generator_or_default(generator).draw(
-        kernels.philox_normal, _new(size, "randn", dtype, device), 0.0, 1.0
+        core.philox_normal, _new(size, "randn", dtype, device), 0.0, 1.0
     )
     return made.requires_grad_(requires_grad)
 
@@ -119,7 +119,7 @@ def _integers(low: int, high: int, shape: tuple[int, ...], generator: Generator 
     if np_dtype.kind in "iu" and not (np.iinfo(np_dtype).min <= low and high - 1 <= np.iinfo(np_dtype).max):
         raise RuntimeError(f"randint: [{low}, {high}) is out of bounds for {dtypes.from_np(np_dtype)}")
     drawn = tape.empty(shape, np.dtype(np.int64))
-    generator_or_default(generator).draw(kernels.philox_randint, drawn, low, high)
+    generator_or_default(generator).draw(core.philox_randint, drawn, low, high)
     return drawn if np_dtype == np.int64 else tape.wrap(drawn.array.astype(np_dtype))
 
 
@@ -283,7 +283,7 @@ def normal(
         if std < 0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
         out = _new((() if size is None else size,), "normal", dtype, device)
-        drawn: Any = generator_or_default(generator).draw(kernels.philox_normal, out, float(mean), float(std))
+        drawn: Any = generator_or_default(generator).draw(core.philox_normal, out, float(mean), float(std))
         return drawn.requires_grad_(requires_grad)
     if isinstance(std, TensorBase) and std.array.size and std.array.min() < 0:
         raise RuntimeError(f"normal expects all elements of std >= 0.0, but one is {std.array.min()}")

@@ -247,10 +247,10 @@ def test_nothing_is_computed_that_nobody_needs(monkeypatch: pytest.MonkeyPatch) 
     class Watched:
         def __getattr__(self, name: str) -> Any:
             called.append(name)
-            return getattr(kernels, name)
+            return getattr(core, name)
 
-    kernels = module.kernels
-    monkeypatch.setattr(module, "kernels", Watched())
+    core = module.core
+    monkeypatch.setattr(module, "core", Watched())
     layer = nn.Conv2d(2, 3, 3)
     for what, expected in (
         ("parameters", ["conv_fwd", "conv_bwd_weight", "conv_bwd_bias"]),

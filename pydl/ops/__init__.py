@@ -1,79 +1,42 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# ruff: noqa: F403, F405
 """The operations: one declaration each, with check, forward and backward side by side.
 
-Here are the operations of tensors. Those of networks (convolution, pooling, norms, losses …) are imported when they are
-first asked for, by `pydl.nn.functional` from the file of their family, so that `import pydl` stays light.
-`__all__` is what PyTorch has in its main namespace; the rest belongs to `nn.functional`, tensors or other operations.
+A family is a file whose name stands in one of two lists. Those of tensors are loaded here, those of networks
+(convolution, pooling, norms, losses …) by `pydl.nn.functional`, or when one is asked for: `import pydl` stays light.
+`__all__` is what `pydl` offers by its own name; the rest belongs to `nn.functional`, tensors or other operations.
 """
 
 from importlib import import_module
 from typing import Any
 
 from pydl._core.shape import set_advanced_indexing
-from pydl.ops import (
-    arranging,
-    combining,
-    comparing,
-    diagonals,
-    dividing,
-    einstein,
-    encoding,
-    extrema,
-    gathering,
-    indexing,
-    joining,
-    masking,
-    matrices,
-    native,
-    normalizing,
-    pointwise,
-    reducing,
-    sorting,
-    statistics,
-)
-from pydl.ops.activations import *
-from pydl.ops.arranging import *
-from pydl.ops.combining import *
-from pydl.ops.comparing import *
-from pydl.ops.diagonals import *
-from pydl.ops.dividing import *
-from pydl.ops.einstein import *
-from pydl.ops.encoding import *
-from pydl.ops.extrema import *
-from pydl.ops.gathering import *
-from pydl.ops.indexing import *
-from pydl.ops.joining import *
-from pydl.ops.masking import *
-from pydl.ops.matrices import *
-from pydl.ops.native import *
-from pydl.ops.normalizing import *
-from pydl.ops.pointwise import *
-from pydl.ops.reducing import *
-from pydl.ops.sorting import *
-from pydl.ops.statistics import *
 
-_MODULES = (
-    arranging, combining, comparing, diagonals, dividing, einstein, encoding, extrema, gathering, indexing, joining,
-    masking, matrices, native, normalizing, pointwise, reducing, sorting, statistics,
+_OF_TENSORS = (
+    "arranging", "combining", "comparing", "diagonals", "dividing", "einstein", "encoding", "extrema", "gathering",
+    "indexing", "joining", "masking", "matrices", "native", "pointwise", "reducing", "softmaxes", "sorting",
+    "statistics",
 )  # fmt: skip
-_NOT_IN_TORCH = {
-    "add_", "cast", "contiguous", "copy_", "div_", "expand", "getitem", "index", "index_add_", "linear",
-    "log_softmax_backward", "masked_fill_", "mul_", "one_hot", "pow_", "repeat", "scatter_", "scatter_add_", "setitem",
-    "sigmoid_backward", "softmax_backward", "sub_", "sum_to_size", "tanh_backward", "threshold_backward", "view",
-}  # fmt: skip
-_ACTIVATIONS_IN_TORCH = {
-    "celu", "celu_", "erf", "erf_", "erfc", "erfc_", "expm1", "expm1_", "hardshrink", "log1p", "log1p_", "selu",
-    "selu_", "threshold", "threshold_",
-}  # fmt: skip
-
-__all__ = sorted({name for module in _MODULES for name in module.__all__} - _NOT_IN_TORCH | _ACTIVATIONS_IN_TORCH)
-
 _OF_NETWORKS = (
     "activations_gated", "attention", "bags", "convolving", "convolving_transposed", "dropping", "folding",
     "layer_norms", "lookups", "losses_binary", "losses_classes", "losses_ctc", "losses_regression", "norms", "padding",
     "pooling", "pooling_average", "pooling_inverse", "recurrent", "recurrent_cells", "resampling",
 )  # fmt: skip
+# Of the families of tensors, what PyTorch has as a method, in nn.functional or not at all.
+_NOT_IN_PYDL = {
+    "add_", "cast", "contiguous", "copy_", "div_", "expand", "getitem", "index", "index_add_", "linear",
+    "log_softmax_backward", "masked_fill_", "mul_", "one_hot", "pow_", "repeat", "scatter_", "scatter_add_", "setitem",
+    "sigmoid_backward", "softmax_backward", "sub_", "sum_to_size", "tanh_backward", "threshold_backward", "view",
+}  # fmt: skip
+_ACTIVATIONS_IN_PYDL = {
+    "celu", "celu_", "erf", "erf_", "erfc", "erfc_", "expm1", "expm1_", "hardshrink", "log1p", "log1p_", "selu",
+    "selu_", "threshold", "threshold_",
+}  # fmt: skip
+
+_MODULES = [import_module(f"pydl.ops.{family}") for family in _OF_TENSORS]
+for _module in (import_module("pydl.ops.activations"), *_MODULES):
+    globals().update({name: getattr(_module, name) for name in _module.__all__})
+__all__ = sorted({name for module in _MODULES for name in module.__all__} - _NOT_IN_PYDL | _ACTIVATIONS_IN_PYDL)
+
 # What tensors have and nn.functional offers too.
 _OFFERED_TWICE = ("linear", "log_softmax", "one_hot", "relu", "relu_", "sigmoid", "softmax", "tanh")
 # Declared for gradients, layers or tensors: not in nn.functional.
@@ -85,7 +48,7 @@ _INNER = {
     "max_unpool_backward", "resample", "rnn_relu_cell", "rnn_sequence", "rnn_tanh_cell", "window_sum",
 }  # fmt: skip
 
-set_advanced_indexing(getitem, setitem)
+set_advanced_indexing(globals()["getitem"], globals()["setitem"])
 
 
 def of_networks() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import activation as kernels
+from pydl._core import activation as core
 from pydl._core import tape
 from pydl._core.activation_functions import leaky_relu
 from pydl._core.binary_functions import where
@@ -19,7 +19,7 @@ from pydl._core.unary_functions import sigmoid
 from pydl.ops._checks import dim_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.joining import cat
-from pydl.ops.normalizing import softmax
+from pydl.ops.softmaxes import softmax
 
 __all__ = ["glu", "gumbel_softmax", "prelu", "rrelu", "rrelu_", "softmin"]
 
@@ -75,7 +75,7 @@ class prelu:
 
     def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
         ctx.save(x, w)
-        return kernels.prelu_fwd(x, w)
+        return core.prelu_fwd(x, w)
 
     def backward(ctx: Any, dy: Any) -> tuple[Any, Any]:
         x, w = ctx.saved
@@ -85,7 +85,7 @@ class prelu:
                 shape = (1, -1, *[1] * (x.ndim - 2)) if w.ndim and w.shape[0] > 1 else ()
                 dx = where(x > 0, dy, dy * w.reshape(shape))
             else:
-                dx = kernels.prelu_bwd(dy, x, w)
+                dx = core.prelu_bwd(dy, x, w)
         if ctx.needs[1]:
             dw = _sum_per_channel(dy * x.clamp(max=0), w)
         return dx, dw
@@ -120,12 +120,12 @@ class glu:
     def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
         ctx.save(x)
         ctx.dim = dim
-        return kernels.glu_fwd(x, dim)
+        return core.glu_fwd(x, dim)
 
     def backward(ctx: Any, dy: Any) -> Any:
         (x,) = ctx.saved
         if not is_grad_enabled():
-            return kernels.glu_bwd(dy, x, ctx.dim)
+            return core.glu_bwd(dy, x, ctx.dim)
         a, b = x.chunk(2, ctx.dim)
         s: Any = sigmoid(b)
         return cat([dy * s, dy * a * (s * (1 - s))], ctx.dim)

@@ -15,7 +15,7 @@ from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite
 from pydl.ops.dropping import dropout
 from pydl.ops.native import where
-from pydl.ops.normalizing import softmax
+from pydl.ops.softmaxes import softmax
 
 __all__ = ["masked_softmax", "scaled_dot_product_attention"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import resample as kernels
+from pydl._core import resample as core
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
 from pydl.ops._arrays import Array
@@ -53,7 +53,7 @@ class bag_sum:
         ctx.settings = weight.shape[0], padding, by_frequency
         scale = None if weights is None else np.ascontiguousarray(weights.array)
         at, index = (np.ascontiguousarray(t.array, np.int64) for t in (starts, ids))
-        return kernels.combine_axis(weight, 0, (at, index, scale))
+        return core.combine_axis(weight, 0, (at, index, scale))
 
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         weight, ids, starts, weights = ctx.saved

@@ -3,14 +3,14 @@
 
 With y = x * w, dx = conv_bwd_data(dy, w) and dw = conv_bwd_weight(dy, x). Each of the three is linear in both of its
 tensors, and each of its gradients is one of the three again: the set is closed, derivatives of any order stay in
-compiled kernels.
+compiled core.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydl._core import conv as kernels
+from pydl._core import conv as core
 from pydl._core.errors import ShapeError
 from pydl._core.formats import in_own_format
 from pydl._core.tape import TensorBase as Tensor
@@ -105,10 +105,10 @@ class convolution:
         ctx.shapes, ctx.transposed = (x.shape, w.shape), transposed
         ctx.geometry = (stride, padding, dilation, groups)
         if not transposed:
-            y: Tensor = kernels.conv_fwd(x, w, b, *ctx.geometry)
+            y: Tensor = core.conv_fwd(x, w, b, *ctx.geometry)
             return y
         spatial = transposed_sizes(x.shape[2:], w.shape[2:], stride, padding, dilation, output_padding)
-        y = kernels.conv_bwd_data(x, w, (x.shape[0], w.shape[1] * groups, *spatial), *ctx.geometry)
+        y = core.conv_bwd_data(x, w, (x.shape[0], w.shape[1] * groups, *spatial), *ctx.geometry)
         return y if b is None else _add_bias(y, b)
 
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -190,7 +190,7 @@ class conv_bwd_data:
     def forward(ctx: Any, dy: Tensor, w: Tensor, shape: Sizes, *geometry: Any) -> Tensor:
         ctx.save(dy if ctx.needs[1] else None, w if ctx.needs[0] else None)
         ctx.shape, ctx.geometry = w.shape, geometry
-        dx: Tensor = kernels.conv_bwd_data(dy, w, shape, *geometry)
+        dx: Tensor = core.conv_bwd_data(dy, w, shape, *geometry)
         return dx
 
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -231,7 +231,7 @@ class conv_bwd_weight:
     def forward(ctx: Any, dy: Tensor, x: Tensor, shape: Sizes, *geometry: Any) -> Tensor:
         ctx.save(dy if ctx.needs[1] else None, x if ctx.needs[0] else None)
         ctx.shape, ctx.geometry = x.shape, geometry
-        dw: Tensor = kernels.conv_bwd_weight(dy, x, shape, *geometry)
+        dw: Tensor = core.conv_bwd_weight(dy, x, shape, *geometry)
         return dw
 
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
@@ -259,7 +259,7 @@ class conv_bwd_bias:
 
     def forward(ctx: Any, dy: Tensor) -> Tensor:
         ctx.shape = dy.shape
-        db: Tensor = kernels.conv_bwd_bias(dy)
+        db: Tensor = core.conv_bwd_bias(dy)
         return db
 
     def backward(ctx: Any, g: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from pydl._core import dropout as kernels
+from pydl._core import dropout as core
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import tensor_arg
 from pydl.ops._declare import composite
@@ -26,7 +26,7 @@ def _drop(
         )
     if p == 0 or not training:
         return input
-    return kernels.drop(op_name, input, p, features, alpha, inplace)
+    return core.drop(op_name, input, p, features, alpha, inplace)
 
 
 @composite

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import reduce as kernels
+from pydl._core import reduce as core
 from pydl._core.errors import IndexRangeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
@@ -71,7 +71,7 @@ class amax:
         return input, _check_reduce(input, dim, "amax"), keepdim
 
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-        return _reduced(ctx, x, dims, keepdim, kernels.amax, np.max)
+        return _reduced(ctx, x, dims, keepdim, core.amax, np.max)
 
     backward = _shared_among_ties
 
@@ -94,7 +94,7 @@ class amin:
         return input, _check_reduce(input, dim, "amin"), keepdim
 
     def forward(ctx: Any, x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
-        return _reduced(ctx, x, dims, keepdim, kernels.amin, np.min)
+        return _reduced(ctx, x, dims, keepdim, core.amin, np.min)
 
     backward = _shared_among_ties
 
@@ -140,7 +140,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
         >>> pydl.argmax(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
         tensor([1, 0])
     """
-    return _arg(input, dim, keepdim, "argmax", kernels.max_along, np.argmax)
+    return _arg(input, dim, keepdim, "argmax", core.max_along, np.argmax)
 
 
 @composite(differentiable=False)
@@ -155,7 +155,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
         >>> pydl.argmin(pydl.tensor([[1., 5.], [7., 2.]]), dim=1)
         tensor([0, 1])
     """
-    return _arg(input, dim, keepdim, "argmin", kernels.min_along, np.argmin)
+    return _arg(input, dim, keepdim, "argmin", core.min_along, np.argmin)
 
 
 def _chosen(ctx: Any, x: Tensor, dim: int, keepdim: bool, kernel: Any, fallback: Any) -> tuple[Tensor, Tensor]:
@@ -182,7 +182,7 @@ class _max_along:
         return input, dim, keepdim
 
     def forward(ctx: Any, x: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
-        return _chosen(ctx, x, dim, keepdim, kernels.max_along, np.argmax)
+        return _chosen(ctx, x, dim, keepdim, core.max_along, np.argmax)
 
     backward = _at_places
 
@@ -195,7 +195,7 @@ class _min_along:
         return input, dim, keepdim
 
     def forward(ctx: Any, x: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
-        return _chosen(ctx, x, dim, keepdim, kernels.min_along, np.argmin)
+        return _chosen(ctx, x, dim, keepdim, core.min_along, np.argmin)
 
     backward = _at_places
 

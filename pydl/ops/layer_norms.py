@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import layer_norm as kernels
+from pydl._core import layer_norm as core
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled
@@ -30,7 +30,7 @@ def _row_gradients(ctx: Any, dy: Any, *, centered: bool) -> checks.Triple:
         gradients = checks.differentiable_gradients(dy, x, w, tuple(x.shape), dims, ctx.eps, needs, centered=centered)
         lead = tuple(range(first))
         return gradients[0], checks.summed(gradients[1], lead), checks.summed(gradients[2], lead)
-    dx, dw, db = kernels.layer_norm_bwd(dy, x, stats, math.prod(ctx.shape), w, centered, *needs)
+    dx, dw, db = core.layer_norm_bwd(dy, x, stats, math.prod(ctx.shape), w, centered, *needs)
     return dx, _shaped(dw, ctx.shape), _shaped(db, ctx.shape)
 
 
@@ -69,7 +69,7 @@ class layer_norm:
         return input, weight, bias, shape, float(eps)
 
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, shape: tuple[int, ...], eps: float) -> Tensor:
-        y, stats = kernels.layer_norm_fwd(x, math.prod(shape), w, b, eps, True)
+        y, stats = core.layer_norm_fwd(x, math.prod(shape), w, b, eps, True)
         ctx.save(x, w, stats)
         ctx.shape, ctx.eps = shape, eps
         return y
@@ -102,7 +102,7 @@ class rms_norm:
         return input, weight, shape, float(np.finfo(input.dtype.np).eps if eps is None else eps)
 
     def forward(ctx: Any, x: Tensor, w: Tensor, shape: tuple[int, ...], eps: float) -> Tensor:
-        y, stats = kernels.layer_norm_fwd(x, math.prod(shape), w, None, eps, False)
+        y, stats = core.layer_norm_fwd(x, math.prod(shape), w, None, eps, False)
         ctx.save(x, w, stats)
         ctx.shape, ctx.eps = shape, eps
         return y
@@ -132,7 +132,7 @@ class window_sum:
 
     def forward(ctx: Any, x: Tensor, below: int, above: int) -> Tensor:
         ctx.below, ctx.above = below, above
-        return kernels.window_sum(x, below, above)
+        return core.window_sum(x, below, above)
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return window_sum(dy, ctx.above, ctx.below)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import embedding as kernels
+from pydl._core import embedding as core
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
@@ -96,7 +96,7 @@ class embedding:
     def forward(ctx: Any, weight: Tensor, ids: Tensor, padding: int, by_frequency: bool) -> Tensor:
         ctx.save(ids)
         ctx.settings = weight.shape[0], padding, by_frequency
-        return kernels.lookup(weight, ids)
+        return core.lookup(weight, ids)
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         (ids,) = ctx.saved
@@ -132,7 +132,7 @@ class embedding_backward:
     def forward(ctx: Any, dy: Tensor, ids: Tensor, rows: int, padding: int, by_frequency: bool) -> Tensor:
         ctx.save(ids)
         ctx.settings = rows, padding, by_frequency
-        return kernels.add_rows(dy, ids, rows, padding, by_frequency)
+        return core.add_rows(dy, ids, rows, padding, by_frequency)
 
     def backward(ctx: Any, g: Tensor) -> Tensor:
         (ids,) = ctx.saved

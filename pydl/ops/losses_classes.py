@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pydl._core import dtypes
-from pydl._core import softmax as kernels
+from pydl._core import softmax as core
 from pydl._core.errors import IndexRangeError, ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled, wrap
@@ -17,7 +17,7 @@ from pydl.ops._checks import float_arg, reduction_arg, tensor_arg
 from pydl.ops._declare import composite, op
 from pydl.ops.gathering import gather
 from pydl.ops.losses_regression import reduced
-from pydl.ops.normalizing import log_softmax, softmax
+from pydl.ops.softmaxes import log_softmax, softmax
 
 __all__ = ["cross_entropy", "cross_entropy_rows", "nll_loss"]
 
@@ -138,7 +138,7 @@ class cross_entropy_rows:
     def forward(
         ctx: Any, x: Tensor, t: Tensor, weight: Tensor | None, ignore_index: int, smoothing: float, reduction: str
     ) -> Tensor:
-        loss, exps, sums, total = kernels.cross_entropy_fwd(
+        loss, exps, sums, total = core.cross_entropy_fwd(
             x, t, weight, ignore_index, smoothing, reduction, ctx.needs[0]
         )
         ctx.save(x, t, weight, exps, sums)
@@ -149,7 +149,7 @@ class cross_entropy_rows:
         x, t, weight, exps, sums = ctx.saved
         if is_grad_enabled():
             return _rows_gradient(dy, x, t, weight, *ctx.how)
-        return kernels.cross_entropy_bwd(dy, exps, sums, t, weight, *ctx.how)
+        return core.cross_entropy_bwd(dy, exps, sums, t, weight, *ctx.how)
 
 
 def _rows_gradient(

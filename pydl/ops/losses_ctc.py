@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydl._core import ctc as kernels
+from pydl._core import ctc as core
 from pydl._core import engine
 from pydl._core.errors import IndexRangeError, ShapeError
 from pydl._core.tape import TensorBase as Tensor
@@ -178,7 +178,7 @@ class ctc_loss:
 
     def forward(ctx: Any, x: Tensor, sequences: Sequences, blank: int, reduction: str, zero_infinity: bool) -> Tensor:
         batch = x if x.ndim == 3 else x.unsqueeze(1)
-        likelihood, rows = kernels.ctc_fwd(batch, *sequences, blank, ctx.needs[0])
+        likelihood, rows = core.ctc_fwd(batch, *sequences, blank, ctx.needs[0])
         scale = 1.0 / (np.maximum(sequences.counts, 1) * likelihood.size) if reduction == "mean" else 1.0
         losses: Any = -likelihood
         if zero_infinity:
@@ -200,5 +200,5 @@ class ctc_loss:
             dx = _gradient(g, batch, sequences, blank, ~np.isfinite(likelihood), undefined)
         else:
             g = np.where(np.isfinite(likelihood), dy.array * scale, undefined).astype(np.float64)
-            dx = kernels.ctc_bwd(batch, rows, likelihood, *sequences, blank, g)
+            dx = core.ctc_bwd(batch, rows, likelihood, *sequences, blank, g)
         return dx if x.ndim == 3 else dx.squeeze(1)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydl._core import norm as kernels
+from pydl._core import norm as core
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled
@@ -91,7 +91,7 @@ class batch_norm:
     def forward(
         ctx: Any, x: Tensor, w: Any, b: Any, mean: Any, var: Any, training: bool, momentum: float, eps: float
     ) -> Tensor:
-        y, stats = kernels.batch_norm_fwd(x, mean, var, w, b, training, momentum, eps)
+        y, stats = core.batch_norm_fwd(x, mean, var, w, b, training, momentum, eps)
         ctx.save(x, w, stats)
         ctx.training, ctx.eps = training, eps
         return y
@@ -99,7 +99,7 @@ class batch_norm:
     def backward(ctx: Any, dy: Tensor) -> checks.Triple:
         x, w, stats = ctx.saved
         if not is_grad_enabled():
-            return kernels.batch_norm_bwd(dy, x, stats, w, ctx.training, *ctx.needs[:3])
+            return core.batch_norm_bwd(dy, x, stats, w, ctx.training, *ctx.needs[:3])
         if not ctx.training:
             return _of_fixed_statistics(dy, x, w, stats, ctx.needs)
         dims, weight = _but_channels(x), checks.lead_shape(x, w)
@@ -157,9 +157,9 @@ class instance_norm:
         ctx: Any, x: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor, own: bool, momentum: float, eps: float
     ) -> Tensor:
         if own:
-            y, stats = kernels.group_norm_fwd(x, x.shape[1], mean, var, w, b, momentum, eps)
+            y, stats = core.group_norm_fwd(x, x.shape[1], mean, var, w, b, momentum, eps)
         else:
-            y, stats = kernels.batch_norm_fwd(x, mean, var, w, b, False, momentum, eps)
+            y, stats = core.batch_norm_fwd(x, mean, var, w, b, False, momentum, eps)
         ctx.save(x, w, stats)
         ctx.own, ctx.eps = own, eps
         return y
@@ -171,8 +171,8 @@ class instance_norm:
                 return _of_fixed_statistics(dy, x, w, stats, ctx.needs)
             return _grouped_gradients(dy, x, w, x.shape[1], ctx.eps, ctx.needs)
         if not ctx.own:
-            return kernels.batch_norm_bwd(dy, x, stats, w, False, *ctx.needs[:3])
-        return kernels.group_norm_bwd(dy, x, stats, x.shape[1], w, *ctx.needs[:3])
+            return core.batch_norm_bwd(dy, x, stats, w, False, *ctx.needs[:3])
+        return core.group_norm_bwd(dy, x, stats, x.shape[1], w, *ctx.needs[:3])
 
 
 @op
@@ -212,7 +212,7 @@ class group_norm:
         return x, weight, bias, int(num_groups), float(eps)
 
     def forward(ctx: Any, x: Tensor, w: Tensor, b: Tensor, n_groups: int, eps: float) -> Tensor:
-        y, stats = kernels.group_norm_fwd(x, n_groups, None, None, w, b, 0.0, eps)
+        y, stats = core.group_norm_fwd(x, n_groups, None, None, w, b, 0.0, eps)
         ctx.save(x, w, stats)
         ctx.n_groups, ctx.eps = n_groups, eps
         return y
@@ -221,4 +221,4 @@ class group_norm:
         x, w, stats = ctx.saved
         if is_grad_enabled():
             return _grouped_gradients(dy, x, w, ctx.n_groups, ctx.eps, ctx.needs)
-        return kernels.group_norm_bwd(dy, x, stats, ctx.n_groups, w, *ctx.needs[:3])
+        return core.group_norm_bwd(dy, x, stats, ctx.n_groups, w, *ctx.needs[:3])

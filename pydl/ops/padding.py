@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pydl._core import resample as kernels
+from pydl._core import resample as core
 from pydl._core.errors import ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import wrap
@@ -83,7 +83,7 @@ class constant_pad_nd:
         tables = {d: _constant(shape[d], a, b) for d, a, b in pairs(list(sizes), len(shape)) if a or b}
         if not shape:
             return x.clone()
-        return moved(lambda t: kernels.gather_axes(t, tables, value), x)
+        return moved(lambda t: core.gather_axes(t, tables, value), x)
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         return constant_pad_nd(dy, tuple(-s for s in ctx.sizes))
@@ -132,9 +132,9 @@ class resample:
         single = x.dtype.np == np.float32
         if not adjoint and all(_tables.is_copy(axis) for _, axis in axes):
             tables = {d: _tables.copies(axis, single) for d, axis in axes}
-            return moved(lambda t: kernels.gather_axes(t, tables, 0), x)
+            return moved(lambda t: core.gather_axes(t, tables, 0), x)
         for d, axis in reversed(axes) if adjoint else axes:
-            x = kernels.combine_axis(x, d, _tables.sums(axis, x.dtype.np, adjoint))
+            x = core.combine_axis(x, d, _tables.sums(axis, x.dtype.np, adjoint))
         return x
 
     def backward(ctx: Any, dy: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydl._core import engine
-from pydl._core import recurrent as kernels
+from pydl._core import recurrent as core
 from pydl._core.recurrent_call import step_sizes
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled
@@ -51,7 +51,7 @@ def _gradients(ctx: Any, grads: tuple[Any, ...], unrolled: Callable[..., Any]) -
     x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr = inputs
     overwrite = True
     if not kept:
-        again = kernels.forward(
+        again = core.forward(
             ctx.name_, ctx.cell, x, ctx.sizes, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, ctx.reverse, True
         )
         kept = (again[0], *again[3:])
@@ -61,7 +61,7 @@ def _gradients(ctx: Any, grads: tuple[Any, ...], unrolled: Callable[..., Any]) -
             if t is not None:
                 t._bump_version()  # should the pass be interrupted, a second one is refused
     full = (*grads, None) if len(grads) == 2 else grads
-    return kernels.backward(
+    return core.backward(
         ctx.name_, ctx.cell, *full, x, ctx.sizes, h0, c0, w_ih, w_hh, w_hr, *kept, ctx.reverse, overwrite, ctx.wanted
     )
 
@@ -74,7 +74,7 @@ def _run(
     x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr = inputs
     recording = True in needs
     keep = return_gates or (recording and not checkpoint)
-    y, h_n, c_n, gates, *kept = kernels.forward(
+    y, h_n, c_n, gates, *kept = core.forward(
         name, cell, x, sizes, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, reverse, keep
     )
     if recording:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from pydl._core import softmax as kernels
+from pydl._core import softmax as core
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import dim_arg, tensor_arg
 from pydl.ops._declare import op
@@ -48,7 +48,7 @@ class softmax:
         return _arguments(input, dim, dtype, "softmax")
 
     def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
-        y = kernels.softmax_fwd(x, dim)
+        y = core.softmax_fwd(x, dim)
         ctx.save(y)
         ctx.dim = dim
         return y
@@ -77,7 +77,7 @@ class softmax_backward:
     def forward(ctx: Any, dy: Tensor, y: Tensor, dim: int) -> Tensor:
         ctx.save(dy, y)
         ctx.dim = dim
-        return kernels.softmax_bwd(dy, y, dim)
+        return core.softmax_bwd(dy, y, dim)
 
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         dy, y = ctx.saved
@@ -105,7 +105,7 @@ class log_softmax:
         return _arguments(input, dim, dtype, "log_softmax")
 
     def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
-        y = kernels.log_softmax_fwd(x, dim)
+        y = core.log_softmax_fwd(x, dim)
         ctx.save(y)
         ctx.dim = dim
         return y
@@ -134,7 +134,7 @@ class log_softmax_backward:
     def forward(ctx: Any, dy: Tensor, y: Tensor, dim: int) -> Tensor:
         ctx.save(dy, y)
         ctx.dim = dim
-        return kernels.log_softmax_bwd(dy, y, dim)
+        return core.log_softmax_bwd(dy, y, dim)
 
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         dy, y = ctx.saved
