@@ -8,6 +8,7 @@
  *   gelu         x Phi(x), Phi = erfc(-x / sqrt 2) / 2   gelu_tanh    x sigmoid(2 k (x + 0.044715 x^3)), k = sqrt(2 / pi)
  *   silu         x sigmoid(x)                            mish         x tanh(softplus(x))
  *   logsigmoid   -softplus(-x)                           softsign     x / (1 + |x|);  tanhshrink: x - tanh x
+ *   erf, erfc, expm1, log1p                              as in vmath.h
  *
  * Every form is chosen so that the left tails keep their relative accuracy: errors are a few ULP (those of sigmoid(z) grow with |z|).
  * As PyTorch: NaN gives NaN, and passes dy through the derivatives of the piecewise linear ones (hardsigmoid: 0); at a kink the

@@ -2,10 +2,9 @@
 /* Kernels of the activations (activation.h) and of dropout (dropout.h). Rules as in kernels.h.
  *
  * PYDL_ACTIVATION: y = f(x; p) and dx = dy f'(x; p) for elements of any strides, with three parameters p[] of which some functions
- * use fewer; y may be exactly x, dx exactly dy or x (same pointer and stride). The parameters in their order:
- *   leaky_relu slope | hardtanh low, high | threshold limit, value | hardshrink, softshrink lambda | hardsigmoid | hardswish
- *   elu alpha, scale, input scale | softplus beta, threshold | gelu | gelu_tanh | silu | mish | logsigmoid | softsign | tanhshrink
- *   erf | erfc | expm1 | log1p
+ * use fewer (activation.h says which mean what); y may be exactly x, dx exactly dy or x (same pointer and stride).
+ * The order is read in pydl/_core/activation.pyx: those up to hardswish cost no more than their memory, those from softsign on take
+ * integers too, computed in the default type. So a new one goes to the end.
  */
 #ifndef PYDL_ACTIVATION_KERNELS_H
 #define PYDL_ACTIVATION_KERNELS_H
