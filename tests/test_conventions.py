@@ -134,7 +134,7 @@ def test_the_docstring_of_an_operation_has_all_parts(name: str) -> None:
     if name.endswith("_"):  # in place: the operation of that name says the rest
         assert "source" not in missing(function)
     else:
-        assert missing(function) == []
+        assert missing(function) == [], "CONTRIBUTING.md, Adding an operation: the parts of a docstring"
 
 
 CONTAINERS = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"}

@@ -76,7 +76,7 @@ def test_kernels_stay_inside(isa: str, dtype: Any) -> None:
 def test_every_kernel_is_guarded() -> None:
     rng = np.random.default_rng(0)
     called = {call.name for family in FAMILIES.values() for call in family(3, np.float32, rng)}
-    assert called == set(kernels.entries()) - TESTED_ELSEWHERE
+    assert set(kernels.entries()) - TESTED_ELSEWHERE == called, "tests/kernel_calls*.py calls others than there are"
     assert DTYPES == [np.float32, np.float64]
 
 

@@ -49,13 +49,16 @@ ERRORS = [
 
 
 def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
-    assert set(dispatch.registry) == set(CASES) - {"getitem"}  # x[...], which has no name
+    unnamed = {"getitem"}  # x[...]
+    assert set(dispatch.registry) - set(CASES) == set(), "write their Cases in tests/cases"
+    assert set(CASES) - set(dispatch.registry) == unnamed, "Cases of what is not declared"
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_samples_cover_empty_and_single_elements(name: str) -> None:
     sizes = {a.size for sample in SAMPLES[name] for a in leaves(sample.args) if isinstance(a, np.ndarray)}
-    assert not sizes or {0, 1} <= sizes or (name == "glu" and {0, 2} <= sizes)  # whose size is even
+    least = {0, 2} if name == "glu" else {0, 1}  # its size is even
+    assert not sizes or least <= sizes, f"the Case's samples have arrays of {sorted(sizes)} elements, not of {least}"
 
 
 # Arguments that no sample varies: without effect, or tested elsewhere.
@@ -84,7 +87,7 @@ def test_samples_vary_every_argument(name: str) -> None:
         given = _signature(name).bind(*sample.args, **sample.kwargs).arguments
         varied |= {key for key, value in given.items() if describe(value) != describe(parameters[key].default)}
     exempt = {key for key in (*UNVARIED[""], *UNVARIED.get(name, ())) if name != "scatter" or key != "reduce"}
-    assert set(parameters) - varied <= exempt
+    assert set(parameters) - varied <= exempt, "write samples of the Case in which these differ from the default"
 
 
 def _keywords() -> Iterator[Any]:

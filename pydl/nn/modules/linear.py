@@ -48,7 +48,7 @@ class Linear(Module):
     Shapes: x (..., in_features), W (out_features, in_features), b (out_features), y (..., out_features).
     Gradient: dx = dy W, dW = dyᵀ x, db = Σ dy over all but the last dimension.
     W and b start uniform in ±1/√in_features. Errors: ShapeError if x does not end in in_features.
-    Source: torch.nn.Linear; δL/δW = δ aᵀ in the course's notation.
+    Source: torch.nn.Linear.
 
     Example:
         >>> import pydl
