@@ -29,6 +29,14 @@ def test_imports_go_down(path: Path) -> None:
     assert not wrong_imports(path, room_of(path)), f"{path.name} imports what does not stand below it"
 
 
+@pytest.mark.parametrize("path", [p for p in modules() if p.suffix != ".py"], ids=lambda p: p.name)
+def test_the_build_sees_what_a_module_is_made_of(path: Path) -> None:
+    """Cython leaves the modules of `from package cimport module` out of what it tells the build, which then leaves this
+    module as it is when one of them changes."""
+    found = re.findall(r"^ *from pydl\._core cimport .*", path.read_text(encoding="utf-8"), re.M)
+    assert found == [], "cimport pydl._core.module as module"
+
+
 def test_every_part_of_pydl_has_its_room() -> None:
     parts = {p.relative_to(PYDL).with_suffix("").parts[0] for p in modules()}
     assert parts == set(house.BY_PART)

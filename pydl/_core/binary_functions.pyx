@@ -9,7 +9,11 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core cimport arithmetic, eltwise, inplace as in_place, promote, shape
+cimport pydl._core.arithmetic as arithmetic
+cimport pydl._core.eltwise as eltwise
+cimport pydl._core.inplace as in_place
+cimport pydl._core.promote as promote
+cimport pydl._core.shape as shape
 from pydl._core.arguments cimport tensor_arg
 from pydl._core.kernels cimport *
 from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, is_float, requires_grad

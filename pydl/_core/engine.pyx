@@ -15,7 +15,7 @@ from libc.stdlib cimport free, realloc
 
 cimport numpy as cnp
 
-from pydl._core cimport kernels
+cimport pydl._core.kernels as kernels
 from pydl._core.formats cimport is_channels_last, new_like
 from pydl._core.promote cimport cast
 from pydl._core.tape cimport (

@@ -18,7 +18,7 @@ from libc.stdint cimport uint64_t
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core cimport kernels
+cimport pydl._core.kernels as kernels
 from pydl._core.storage cimport Storage, keep_array, new_array, storage_of
 
 from pydl._core import dtypes

@@ -6,7 +6,12 @@ from operator import index as as_int
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core cimport eltwise, inplace as in_place, linalg, promote, shape, sums
+cimport pydl._core.eltwise as eltwise
+cimport pydl._core.inplace as in_place
+cimport pydl._core.linalg as linalg
+cimport pydl._core.promote as promote
+cimport pydl._core.shape as shape
+cimport pydl._core.sums as sums
 from pydl._core.arguments cimport tensor_arg
 from pydl._core.tape cimport TensorBase, is_float
 

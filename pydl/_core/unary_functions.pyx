@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Elementwise functions of one tensor as users call them, with their documentation, and the gradients that follow from a result."""
 
-from pydl._core cimport arithmetic, eltwise, inplace as in_place
+cimport pydl._core.arithmetic as arithmetic
+cimport pydl._core.eltwise as eltwise
+cimport pydl._core.inplace as in_place
 from pydl._core.arguments cimport tensor_arg
 from pydl._core.kernels cimport *
 from pydl._core.tape cimport TensorBase
