@@ -54,6 +54,12 @@ def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
     assert set(CASES) - set(dispatch.registry) == unnamed, "Cases of what is not declared"
 
 
+def test_every_operation_is_offered() -> None:
+    steps = {"diagonal_adjoint", "index_adjoint", "max_along", "min_along", "scatter_src", "vector_norm"}  # of others
+    hidden = {name for name in dispatch.registry if not hasattr(pydl.ops, name)}
+    assert hidden == steps, "an operation's name belongs in __all__ of its family"
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_samples_cover_empty_and_single_elements(name: str) -> None:
     sizes = {a.size for sample in SAMPLES[name] for a in leaves(sample.args) if isinstance(a, np.ndarray)}
