@@ -80,6 +80,16 @@ def test_kernels_do_not_allocate() -> None:
         assert not found, f"{path.name} calls {found[0]}"
 
 
+def test_one_place_gives_the_interpreter_lock_up_and_starts_threads() -> None:
+    """run_pieces and its kin in kernels.pyx; the recurrent steps need a team that waits for itself, a permutation one
+    thread."""
+    excepted = {"kernels.pyx": None, "recurrent_steps.pyx": "parallel(", "random.pyx": "with nogil"}
+    for path in sorted((PYDL / "_core").glob("*.pyx")):
+        found = re.findall(r"prange\(|with parallel\(|with nogil|parallel\(", path.read_text(encoding="utf-8"))
+        allowed = excepted.get(path.name, "")
+        assert allowed is None or all(allowed and allowed in f for f in found), f"{path.name}: {found}"
+
+
 @pytest.mark.parametrize("text, suffix, wrong", [
     ("from pydl.nn import Linear\nimport pydl.ops.reducing\n", ".py", ["pydl.nn.Linear", "pydl.ops.reducing"]),
     ("from ..nn.modules import (\n    linear,\n)\n", ".py", ["pydl.nn.modules.linear"]),

@@ -4,18 +4,14 @@
 The parts of a norm are chunks of a fixed length, folded in order, so the bits do not depend on the number of threads.
 """
 
-from cython.parallel cimport prange
 from libc.math cimport INFINITY, sqrt
-from libc.stdint cimport int64_t
 
 import numpy as np
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory, is_channels_last
 from pydl._core.inplace cimport check_inplace
-from pydl._core.kernels cimport (
-    PYDL_B_mul, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock,
-)
+from pydl._core.kernels cimport PYDL_B_mul, pydl_kernels, run_pieces, table
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, swap_grad_enabled
 from pydl._core.update cimport pydl_norm_fn, pydl_update
@@ -46,7 +42,8 @@ cdef struct Work:
     double factor_f64
 
 
-cdef void run_chunk(const Work* w, ptrdiff_t chunk) noexcept nogil:
+cdef void run_chunk(const void* job, ptrdiff_t chunk) noexcept nogil:
+    cdef const Work* w = <const Work*>job
     cdef ptrdiff_t low = 0, high = w.n_parts - 1, middle, at, n
     cdef const Part* part
     cdef char* x
@@ -69,27 +66,8 @@ cdef void run_chunk(const Work* w, ptrdiff_t chunk) noexcept nogil:
         part.k.eltwise.clamp(x, 1, w.low, w.high, x, 1, n)
 
 
-cdef void run_chunks(const Work* w, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange(w.n_chunks, num_threads=threads, schedule="static"):
-        run_chunk(w, i)
-
-
 cdef void run_all(const Work* w) noexcept:
-    cdef int threads
-    cdef ptrdiff_t i
-    cdef double work = w.n_elements * NS_PER_ELEMENT
-    cdef int64_t start = tick()
-    if work < RELEASE_GIL_NS:
-        for i in range(w.n_chunks):
-            run_chunk(w, i)
-    else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            run_chunks(w, threads)
-        leave_kernel()
-    tock(start)
+    run_pieces(run_chunk, w, w.n_chunks, w.n_elements * NS_PER_ELEMENT)
 
 
 cdef list dense(list tensors, str name, bint written, list copies):

@@ -6,8 +6,6 @@ modulo stride. conv_blocks computes them as matrix products, depthwise those of 
 conv_taps is the gradient of the data of few channels.
 """
 
-from cython.parallel cimport prange
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 cimport numpy as cnp
@@ -20,7 +18,7 @@ from pydl._core.correlation cimport (
 )
 from pydl._core.depthwise cimport depthwise_bwd_data, depthwise_bwd_weight, depthwise_fwd, is_depthwise
 from pydl._core.formats cimport channels_last, wants_public
-from pydl._core.kernels cimport enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock
+from pydl._core.kernels cimport pydl_kernels, run_pieces, table
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_f64, new
 
@@ -49,7 +47,6 @@ def conv_fwd(TensorBase x not None, TensorBase w not None, TensorBase b, stride,
     cdef Sizes s
     cdef Job p
     cdef TensorBase y
-    cdef int64_t start
     check_types("conv", x, w)
     read_sizes("conv", (<object>x.a).shape, (<object>w.a).shape, tuple(stride), tuple(padding), tuple(dilation), groups, &s)
     if b is not None:
@@ -60,7 +57,6 @@ def conv_fwd(TensorBase x not None, TensorBase w not None, TensorBase b, stride,
     y = result(output_shape(&s, cnp.PyArray_NDIM(x.a)), x, not (wants_public(x) or wants_public(w)))
     x = channels_last(x)
     w = whole_strides(w)
-    start = tick()
     if is_depthwise(&s):
         depthwise_fwd(&s, x, w, b, y)
     else:
@@ -72,7 +68,6 @@ def conv_fwd(TensorBase x not None, TensorBase w not None, TensorBase b, stride,
         if b is not None:
             p.bias = cnp.PyArray_BYTES(b.a)
         correlate(&p)
-    tock(start)
     return y
 
 
@@ -130,7 +125,6 @@ def conv_bwd_data(TensorBase dy not None, TensorBase w not None, input_shape, st
     cdef TensorBase dx
     cdef ptrdiff_t tap[3]
     cdef int d
-    cdef int64_t start
     check_types("conv_bwd_data", dy, w)
     input_shape = tuple(input_shape)
     read_sizes("conv_bwd_data", input_shape, (<object>w.a).shape, tuple(stride), tuple(padding), tuple(dilation), groups, &s)
@@ -138,7 +132,6 @@ def conv_bwd_data(TensorBase dy not None, TensorBase w not None, input_shape, st
     dx = result(input_shape, dy, not (wants_public(dy) or wants_public(w)))
     dy = channels_last(dy)
     w = whole_strides(w)
-    start = tick()
     if s.out_pixels == 0 or s.k == 0 or not covers(&s):
         memset(cnp.PyArray_DATA(dx.a), 0, cnp.PyArray_NBYTES(dx.a))
     if is_depthwise(&s):
@@ -153,7 +146,6 @@ def conv_bwd_data(TensorBase dy not None, TensorBase w not None, input_shape, st
         if not (has_few_channels(&p, &s) and add_taps(&p, &s)):
             p.g.channels, p.g.pixel = s.k // s.groups, s.k
             correlate_residues(&p, &s, cnp.PyArray_BYTES(w.a), tap)
-    tock(start)
     return dx
 
 
@@ -171,7 +163,6 @@ def conv_bwd_weight(TensorBase dy not None, TensorBase x not None, weight_shape,
     cdef TensorBase dw
     cdef cnp.npy_intp shape[5]
     cdef int i
-    cdef int64_t start
     check_types("conv_bwd_weight", dy, x)
     weight_shape = tuple(weight_shape)
     read_sizes("conv_bwd_weight", (<object>x.a).shape, weight_shape, tuple(stride), tuple(padding), tuple(dilation), groups, &s)
@@ -183,7 +174,6 @@ def conv_bwd_weight(TensorBase dy not None, TensorBase x not None, weight_shape,
         memset(cnp.PyArray_DATA(dw.a), 0, cnp.PyArray_NBYTES(dw.a))
         return dw
     dy, x = channels_last(dy), channels_last(x)
-    start = tick()
     if is_depthwise(&s):
         depthwise_bwd_weight(&s, dy, x, dw)
     else:
@@ -192,49 +182,41 @@ def conv_bwd_weight(TensorBase dy not None, TensorBase x not None, weight_shape,
         weight_strides(dw, &p.weight.column, &p.weight.channel, &p.weight.tap[0])
         p.n, p.n_pixels = s.k // s.groups, s.out_pixels
         correlate_weight(&p, cnp.PyArray_BYTES(dw.a), p.n * p.weight.column)
-    tock(start)
     return dw
 
 
-cdef void sum_piece(const pydl_kernels* t, const char* dy, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t k, ptrdiff_t i, char* part,
-                    ptrdiff_t size) noexcept nogil:
-    t.reduce.sum_cols(dy + i * rows * k * size, k, min(rows, n - i * rows), k, part + i * k * size)
+cdef struct Pixels:
+    const pydl_kernels* t
+    ptrdiff_t n, rows, k, size     # pixels, pixels of a piece, channels
+    const char* dy
+    char* parts                    # sums of the pieces
+
+
+cdef void sum_piece(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Pixels* p = <const Pixels*>job
+    p.t.reduce.sum_cols(p.dy + i * p.rows * p.k * p.size, p.k, min(p.rows, p.n - i * p.rows), p.k, p.parts + i * p.k * p.size)
 
 
 def conv_bwd_bias(TensorBase dy not None) -> TensorBase:
     """db[k] = sum over n, p of dy[n, k, p]: fixed pieces of pixels, then their sums."""
-    cdef const pydl_kernels* t
-    cdef ptrdiff_t k, n, rows, n_pieces, size = cnp.PyArray_ITEMSIZE(dy.a), i
+    cdef Pixels p
+    cdef ptrdiff_t n_pieces
     cdef TensorBase db
-    cdef int threads
-    cdef char* parts
-    cdef const char* data
-    cdef double work_ns
-    cdef int64_t start
     check_types("conv_bwd_bias", dy, dy)
     if not 3 <= cnp.PyArray_NDIM(dy.a) <= 5:
         raise ShapeError(f"conv_bwd_bias: dy {(<object>dy.a).shape} needs 3 to 5 dimensions")
-    t = table(is_f64(dy))
-    k = cnp.PyArray_DIMS(dy.a)[1]
+    p.t, p.size, p.k = table(is_f64(dy)), cnp.PyArray_ITEMSIZE(dy.a), cnp.PyArray_DIMS(dy.a)[1]
     db = new(1, &cnp.PyArray_DIMS(dy.a)[1], cnp.PyArray_TYPE(dy.a))
-    n = cnp.PyArray_SIZE(dy.a) // k if k else 0
-    if n == 0:
+    p.n = cnp.PyArray_SIZE(dy.a) // p.k if p.k else 0
+    if p.n == 0:
         memset(cnp.PyArray_DATA(db.a), 0, cnp.PyArray_NBYTES(db.a))
         return db
     dy = channels_last(dy)
-    data = cnp.PyArray_BYTES(dy.a)
-    rows = max(<ptrdiff_t>64, CHUNK // k)
-    n_pieces = (n + rows - 1) // rows
-    parts = <char*>scratch(n_pieces * k * size)
-    work_ns = <double>n * k * size / BYTES_PER_NS
-    threads = threads_for(work_ns)
-    start = tick()
-    enter_kernel()
-    with nogil:
-        for i in prange(n_pieces, num_threads=threads, schedule="static"):
-            sum_piece(t, data, n, rows, k, i, parts, size)
-        t.reduce.sum_cols(parts, k, n_pieces, k, cnp.PyArray_DATA(db.a))
-    leave_kernel()
-    tock(start)
-    scratch_free(parts, n_pieces * k * size)
+    p.dy = cnp.PyArray_BYTES(dy.a)
+    p.rows = max(<ptrdiff_t>64, CHUNK // p.k)
+    n_pieces = (p.n + p.rows - 1) // p.rows
+    p.parts = <char*>scratch(n_pieces * p.k * p.size)
+    run_pieces(sum_piece, &p, n_pieces, <double>p.n * p.k * p.size / BYTES_PER_NS)
+    p.t.reduce.sum_cols(p.parts, p.k, n_pieces, p.k, cnp.PyArray_DATA(db.a))
+    scratch_free(p.parts, n_pieces * p.k * p.size)
     return db

@@ -7,11 +7,9 @@ cut by shape alone and a tile gives an element the same bits wherever it lies, s
 weights' gradient adds fixed spans of pixels in order.
 """
 
-from cython.parallel cimport prange
-
 from pydl._core.correlation cimport pydl_conv_weight, up
 from pydl._core.kernels cimport (
-    FLOPS_PER_LANE_NS, PYDL_B_add, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for,
+    FLOPS_PER_LANE_NS, PYDL_B_add, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, each_piece, run_team, threads_for,
 )
 from pydl._core.storage cimport scratch, scratch_free
 
@@ -57,8 +55,9 @@ cdef void prepare(Job* p) noexcept nogil:
     p.weight.channels, p.weight.n = p.g.channels, p.n
 
 
-cdef void pack_panel(const Job* p, ptrdiff_t i) noexcept nogil:
+cdef void pack_panel(const void* job, ptrdiff_t i) noexcept nogil:
     """Panel i of all groups' panels."""
+    cdef const Job* p = <const Job*>job
     cdef ptrdiff_t nr = p.t.gemm.nr, per_group = (p.n + nr - 1) // nr, group = i // per_group, j = (i % per_group) * nr
     cdef pydl_conv_weight g = p.weight
     g.n = min(nr, p.n - j)
@@ -93,22 +92,43 @@ cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
         p.v.scatter(&p.g, i0, m, n, c, p.y + channel * p.size, p.groups * p.n)
 
 
-cdef void run_blocks(const Job* p, ptrdiff_t n_tasks, int threads, char* work, ptrdiff_t stride) noexcept nogil:
-    cdef ptrdiff_t n_panels = p.groups * (up(p.n, p.t.gemm.nr) // p.t.gemm.nr), i
-    cdef int t
-    for i in prange(n_panels, num_threads=threads, schedule="static"):
-        pack_panel(p, i)
-    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        for i in range(n_tasks * t // threads, n_tasks * (t + 1) // threads):
-            run_block(p, i, work + t * stride)
+cdef struct Spans:
+    ptrdiff_t n_spans, n_chunks, n_blocks     # spans of whole chunks of pixels; blocks of rows of the weights
+    ptrdiff_t n_lines, lines, width           # of the grid, of a chunk (0: pixels are gathered); pixels of an input line
+
+cdef struct Team:
+    const Job* p
+    const Spans* s                # of the weights' gradient
+    char* dw
+    ptrdiff_t dw_group
+    ptrdiff_t n_tasks, threads
+    char* work                    # `stride` bytes for each thread
+    ptrdiff_t stride
+
+
+cdef void run_share(const void* job, ptrdiff_t t) noexcept nogil:
+    """The tasks of thread t."""
+    cdef const Team* team = <const Team*>job
+    cdef ptrdiff_t i
+    for i in range(team.n_tasks * t // team.threads, team.n_tasks * (t + 1) // team.threads):
+        if team.s == NULL:
+            run_block(team.p, i, team.work + t * team.stride)
+        else:
+            run_span(team.p, team.s, i, team.work + t * team.stride)
+
+
+cdef void run_blocks(const void* job, int threads) noexcept nogil:
+    cdef const Job* p = (<const Team*>job).p
+    each_piece(pack_panel, p, p.groups * (up(p.n, p.t.gemm.nr) // p.t.gemm.nr), threads)
+    each_piece(run_share, job, threads, threads)
 
 
 cdef int correlate(Job* p) except -1:
     """y = the correlation, over all groups; what is set: t, v, g, weight's strides, size, groups, n, n_pixels, x … y."""
-    cdef ptrdiff_t mr = p.t.gemm.mr, nr = p.t.gemm.nr, n_tasks, stride, panel_bytes
+    cdef ptrdiff_t mr = p.t.gemm.mr, nr = p.t.gemm.nr, panel_bytes
     cdef double work_ns
     cdef int threads
-    cdef char* work
+    cdef Team team
     if p.n_pixels == 0 or p.n == 0:
         return 0
     prepare(p)
@@ -125,28 +145,17 @@ cdef int correlate(Job* p) except -1:
     if p.n_blocks * p.groups < threads:
         p.cut = min(p.n, up(p.n * p.n_blocks * p.groups // threads, nr))
         p.n_cuts = (p.n + p.cut - 1) // p.cut
-    n_tasks = p.groups * p.n_blocks * p.n_cuts
-    stride = up((p.rows * p.ld + (p.rows * p.n if p.scattered else 0)) * p.size, LINE) + 2 * LINE
+    team.p, team.s, team.threads, team.n_tasks = p, NULL, threads, p.groups * p.n_blocks * p.n_cuts
+    team.stride = up((p.rows * p.ld + (p.rows * p.n if p.scattered else 0)) * p.size, LINE) + 2 * LINE
     panel_bytes = up(p.groups * up(p.n, nr) * p.k * p.size, LINE)
-    work = <char*>scratch(panel_bytes + stride * threads)
-    p.panels = work
-    if threads == 1 and work_ns < RELEASE_GIL_NS:
-        run_blocks(p, n_tasks, 1, work + panel_bytes, stride)
-    else:
-        enter_kernel()
-        with nogil:
-            run_blocks(p, n_tasks, threads, work + panel_bytes, stride)
-        leave_kernel()
-    scratch_free(work, panel_bytes + stride * threads)
+    p.panels = <char*>scratch(panel_bytes + team.stride * threads)
+    team.work = p.panels + panel_bytes
+    run_team(run_blocks, &team, threads, work_ns)
+    scratch_free(p.panels, panel_bytes + team.stride * threads)
     return 0
 
 
 # --- the gradient of the weights ----------------------------------------------------------------------------------
-
-cdef struct Spans:
-    ptrdiff_t n_spans, n_chunks, n_blocks     # spans of whole chunks of pixels; blocks of rows of the weights
-    ptrdiff_t n_lines, lines, width           # of the grid, of a chunk (0: pixels are gathered); pixels of an input line
-
 
 cdef void add_chunk(const Job* p, const Spans* s, ptrdiff_t i0, ptrdiff_t m, ptrdiff_t group, ptrdiff_t c0, int flags, const char* tiles,
                     char* lines, char* sums) noexcept nogil:
@@ -215,49 +224,48 @@ cdef void run_span(const Job* p, const Spans* s, ptrdiff_t i, char* work) noexce
         chunk += 1
 
 
-cdef void fold_spans(const Job* p, const Spans* s, ptrdiff_t i) noexcept nogil:
+cdef void fold_spans(const void* job, ptrdiff_t i) noexcept nogil:
     """Piece i of the sums of all spans, added to the first one's in order."""
+    cdef const Job* p = (<const Team*>job).p
+    cdef const Spans* s = (<const Team*>job).s
     cdef ptrdiff_t total = p.groups * p.k * p.n, at = i * CHUNK, n = min(<ptrdiff_t>CHUNK, total - at), j
     for j in range(1, s.n_spans):
         p.t.eltwise.binary[PYDL_B_add](p.panels + at * p.size, 1, p.panels + (j * total + at) * p.size, 1, p.panels + at * p.size, 1, n)
 
 
-cdef void run_spans(const Job* p, const Spans* s, char* dw, ptrdiff_t dw_group, int threads, char* work, ptrdiff_t stride) noexcept nogil:
-    cdef ptrdiff_t n_tasks = p.groups * s.n_blocks * s.n_spans, i
-    cdef int t
-    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        for i in range(n_tasks * t // threads, n_tasks * (t + 1) // threads):
-            run_span(p, s, i, work + t * stride)
-    if s.n_spans > 1:
-        for i in prange((p.groups * p.k * p.n + CHUNK - 1) // CHUNK, num_threads=threads, schedule="static"):
-            fold_spans(p, s, i)
-    for i in prange(p.groups, num_threads=threads, schedule="static"):
-        p.v.unpack(&p.weight, p.panels + i * p.k * p.n * p.size, p.k, dw + i * dw_group * p.size)
+cdef void unpack_group(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Team* team = <const Team*>job
+    cdef const Job* p = team.p
+    p.v.unpack(&p.weight, p.panels + i * p.k * p.n * p.size, p.k, team.dw + i * team.dw_group * p.size)
+
+
+cdef void run_spans(const void* job, int threads) noexcept nogil:
+    cdef const Job* p = (<const Team*>job).p
+    each_piece(run_share, job, threads, threads)
+    if (<const Team*>job).s.n_spans > 1:
+        each_piece(fold_spans, job, (p.groups * p.k * p.n + CHUNK - 1) // CHUNK, threads)
+    each_piece(unpack_group, job, p.groups, threads)
 
 
 cdef int correlate_weight(Job* p, char* dw, ptrdiff_t dw_group) except -1:
     """dw from p.x and p.y = dy; there is at least one pixel, channel and tap."""
     cdef Spans s
+    cdef Team team
     cdef double work_ns
     cdef int threads
-    cdef ptrdiff_t stride, sums_bytes
-    cdef char* work
+    cdef ptrdiff_t sums_bytes
     prepare(p)
     work_ns = 2.0 * p.n_pixels * p.k * p.n * p.groups / (FLOPS_PER_LANE_NS * p.t.lanes)
     work_ns += <double>p.n_pixels * (p.k + p.n) * p.groups * p.size / BYTES_PER_NS
     threads = threads_for(work_ns)
     cut_weight(p, &s)
-    stride = input_elements(p, &s) + (p.rows * p.t.gemm.mr + p.t.lanes) * (up(p.n, p.t.gemm.mr) // p.t.gemm.mr)
-    stride = up(stride * p.size, LINE) + 2 * LINE
+    team.stride = input_elements(p, &s) + (p.rows * p.t.gemm.mr + p.t.lanes) * (up(p.n, p.t.gemm.mr) // p.t.gemm.mr)
+    team.stride = up(team.stride * p.size, LINE) + 2 * LINE
     sums_bytes = up(s.n_spans * p.groups * p.k * p.n * p.size, LINE)
-    work = <char*>scratch(sums_bytes + stride * threads)
-    p.panels = work
-    if threads == 1 and work_ns < RELEASE_GIL_NS:
-        run_spans(p, &s, dw, dw_group, 1, work + sums_bytes, stride)
-    else:
-        enter_kernel()
-        with nogil:
-            run_spans(p, &s, dw, dw_group, threads, work + sums_bytes, stride)
-        leave_kernel()
-    scratch_free(work, sums_bytes + stride * threads)
+    team.p, team.s, team.dw, team.dw_group, team.threads = p, &s, dw, dw_group, threads
+    team.n_tasks = p.groups * s.n_blocks * s.n_spans
+    p.panels = <char*>scratch(sums_bytes + team.stride * threads)
+    team.work = p.panels + sums_bytes
+    run_team(run_spans, &team, threads, work_ns)
+    scratch_free(p.panels, sums_bytes + team.stride * threads)
     return 0

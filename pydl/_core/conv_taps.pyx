@@ -6,12 +6,11 @@ some of these and computes every output line that reaches them: an element's ter
 within one in an order that follows from the geometry, so that the bits do not depend on the cut.
 """
 
-from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 from pydl._core.conv_blocks cimport Job
 from pydl._core.correlation cimport Sizes, forward_geometry, up
-from pydl._core.kernels cimport PYDL_GEMM_PADDED, RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for
+from pydl._core.kernels cimport PYDL_GEMM_PADDED, each_piece, run_team, threads_for
 from pydl._core.storage cimport scratch, scratch_free
 
 cdef enum:
@@ -61,21 +60,34 @@ cdef void run_task(const Job* p, const Sizes* s, const Taps* q, ptrdiff_t i, cha
                s.inp[2] * s.c * p.size)
 
 
-cdef void run_tasks(const Job* p, const Sizes* s, const Taps* q, int threads, char* work, ptrdiff_t stride) noexcept nogil:
-    cdef ptrdiff_t n_tasks = s.n * q.n_tasks, i
-    cdef int t
-    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        for i in range(n_tasks * t // threads, n_tasks * (t + 1) // threads):
-            run_task(p, s, q, i, work + t * stride)
+cdef struct Team:
+    const Job* p
+    const Sizes* s
+    const Taps* q
+    ptrdiff_t n_tasks, threads
+    char* work                    # `stride` bytes for each thread
+    ptrdiff_t stride
+
+
+cdef void run_share(const void* job, ptrdiff_t t) noexcept nogil:
+    """The tasks of thread t."""
+    cdef const Team* team = <const Team*>job
+    cdef ptrdiff_t i
+    for i in range(team.n_tasks * t // team.threads, team.n_tasks * (t + 1) // team.threads):
+        run_task(team.p, team.s, team.q, i, team.work + t * team.stride)
+
+
+cdef void run_shares(const void* job, int threads) noexcept nogil:
+    each_piece(run_share, job, threads, threads)
 
 
 cdef int add_taps(Job* p, const Sizes* s) except -1:
     """False, and nothing done, if the weights are not finite: zeros around dy times them are no zeros."""
     cdef Taps q
-    cdef ptrdiff_t nr = p.t.gemm.nr, width = (s.out[2] - 1) * s.stride[2] + s.taps[2], panel_bytes, stride
+    cdef ptrdiff_t nr = p.t.gemm.nr, width = (s.out[2] - 1) * s.stride[2] + s.taps[2], panel_bytes
     cdef double work_ns
     cdef int threads, d
-    cdef char* work
+    cdef Team team
     if s.in_pixels == 0 or s.c == 0 or s.out_pixels == 0 or s.k == 0:
         return True
     forward_geometry(s, &p.g)
@@ -93,19 +105,14 @@ cdef int add_taps(Job* p, const Sizes* s) except -1:
         q.lines = min(q.lines, (s.inp[1] * s.n + threads - 1) // threads)
     q.n_tasks = (s.inp[1] + q.lines - 1) // q.lines
     panel_bytes = up(up(q.k, nr) * s.k * p.size, LINE)
-    stride = up(q.rows * s.out[2] * q.ld * p.size, LINE) + up(q.lines * q.lda * p.size, LINE) + LINE
-    work = <char*>scratch(panel_bytes + stride * threads)
-    p.panels = work
+    team.p, team.s, team.q, team.n_tasks, team.threads = p, s, &q, s.n * q.n_tasks, threads
+    team.stride = up(q.rows * s.out[2] * q.ld * p.size, LINE) + up(q.lines * q.lda * p.size, LINE) + LINE
+    p.panels = <char*>scratch(panel_bytes + team.stride * threads)
+    team.work = p.panels + panel_bytes
     p.v.pack_taps(&p.weight, p.w, p.panels)
     if not is_finite(p.panels, up(q.k, nr) * s.k, p.size):
-        scratch_free(work, panel_bytes + stride * threads)
+        scratch_free(p.panels, panel_bytes + team.stride * threads)
         return False
-    if threads == 1 and work_ns < RELEASE_GIL_NS:
-        run_tasks(p, s, &q, 1, work + panel_bytes, stride)
-    else:
-        enter_kernel()
-        with nogil:
-            run_tasks(p, s, &q, threads, work + panel_bytes, stride)
-        leave_kernel()
-    scratch_free(work, panel_bytes + stride * threads)
+    run_team(run_shares, &team, threads, work_ns)
+    scratch_free(p.panels, panel_bytes + team.stride * threads)
     return True

@@ -4,7 +4,6 @@
 A sequence is one thread's: the bits do not depend on how many there are. Every number is checked before a kernel runs.
 """
 
-from cython.parallel cimport prange
 from libc.math cimport isfinite
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
@@ -13,7 +12,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock
+from pydl._core.kernels cimport pydl_kernels, run_uneven_pieces, table
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_f64, is_float, new
 
@@ -53,7 +52,8 @@ cdef struct Batch:
     double work
 
 
-cdef void run_one(const Batch* p, ptrdiff_t i) noexcept nogil:
+cdef void run_one(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Batch* p = <const Batch*>job
     cdef const char* lp = p.lp + i * p.C * p.itemsize
     cdef const int64_t* labels = p.labels + p.starts[i]
     cdef char* room = p.room + p.room_at[i] * p.itemsize
@@ -74,26 +74,6 @@ cdef void run_one(const Batch* p, ptrdiff_t i) noexcept nogil:
     else:
         for t in range(p.steps[i]):
             p.fill(d + t * p.N * p.C * p.itemsize, 1, p.g[i], p.C)
-
-
-cdef void run_all(const Batch* p, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange(p.N, num_threads=threads, schedule="dynamic"):      # sequences differ in length
-        run_one(p, i)
-
-
-cdef void run_batch(const Batch* p) noexcept:
-    cdef int threads
-    cdef int64_t start = tick()
-    if p.work < RELEASE_GIL_NS:
-        run_all(p, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(p.work)
-        with nogil:
-            run_all(p, threads)
-        leave_kernel()
-    tock(start)
 
 
 cdef const int64_t* numbers(str name, cnp.ndarray a, ptrdiff_t n) except NULL:
@@ -186,7 +166,7 @@ def ctc_fwd(TensorBase lp not None, cnp.ndarray labels not None, cnp.ndarray sta
         rows = new(1, &size, cnp.PyArray_TYPE(lp.a))
         p.rows = cnp.PyArray_BYTES(rows.a)
     p.room = <char*>scratch(n_bytes)
-    run_batch(&p)
+    run_uneven_pieces(run_one, &p, p.N, p.work)      # sequences differ in length
     scratch_free(p.room, n_bytes)
     return result, rows
 
@@ -207,6 +187,6 @@ def ctc_bwd(TensorBase lp not None, TensorBase rows not None, cnp.ndarray log_li
     p.rows, p.dlp = cnp.PyArray_BYTES(rows.a), cnp.PyArray_BYTES(dlp.a)
     p.log_likelihood, p.g = doubles(log_likelihood, p.N), doubles(g, p.N)
     p.room = <char*>scratch(n_bytes)
-    run_batch(&p)
+    run_uneven_pieces(run_one, &p, p.N, p.work)      # sequences differ in length
     scratch_free(p.room, n_bytes)
     return dlp

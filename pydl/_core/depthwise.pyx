@@ -5,7 +5,6 @@ With several outputs a channel the input is repeated first, so that the kernels 
 gradient of the data is summed over the repetitions. The gradient of the weights adds fixed pieces of lines in order.
 """
 
-from cython.parallel cimport prange
 from libc.string cimport memset
 
 cimport numpy as cnp
@@ -13,9 +12,7 @@ cimport numpy as cnp
 from pydl._core.correlation cimport (
     Sizes, forward_geometry, pydl_conv, pydl_correlation, residue, weight_strides,
 )
-from pydl._core.kernels cimport (
-    PYDL_B_add, PYDL_U_copy, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for,
-)
+from pydl._core.kernels cimport PYDL_B_add, PYDL_U_copy, pydl_kernels, run_pieces, table
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_f64
 
@@ -38,6 +35,8 @@ cdef struct Job:
     const char* w                         # [taps][k]
     const char* bias
     char* y
+    char* sums                            # of the pieces of the weights' gradient, n_sums of each
+    ptrdiff_t n_sums
 
 
 cdef void set_job(Job* p, const Sizes* s, TensorBase x) noexcept:
@@ -58,10 +57,9 @@ cdef void pack(const Job* p, const char* w, ptrdiff_t column, const ptrdiff_t* t
                 to += 1
 
 
-cdef void run_pieces(const Job* p, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange((p.n_lines + p.lines - 1) // p.lines, num_threads=threads, schedule="static"):
-        p.v.depthwise(&p.g, p.x, p.w, p.bias, i * p.lines, min(p.lines, p.n_lines - i * p.lines), p.y)
+cdef void run_piece(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* p = <const Job*>job
+    p.v.depthwise(&p.g, p.x, p.w, p.bias, i * p.lines, min(p.lines, p.n_lines - i * p.lines), p.y)
 
 
 cdef double cut(Job* p, ptrdiff_t n) noexcept:
@@ -82,34 +80,34 @@ cdef int correlate(Job* p, const Sizes* s, const char* w, ptrdiff_t column, cons
     packed = <char*>scratch(n_bytes)
     pack(p, w, column, tap, packed)
     p.w = packed
-    if work_ns < RELEASE_GIL_NS:
-        run_pieces(p, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(work_ns)
-        with nogil:
-            run_pieces(p, threads)
-        leave_kernel()
+    run_pieces(run_piece, p, (p.n_lines + p.lines - 1) // p.lines, work_ns)
     scratch_free(packed, n_bytes)
     return 0
 
 
 # --- several outputs a channel ------------------------------------------------------------------------------------
 
-cdef void change_pixels(const Job* p, bint repeat, ptrdiff_t pixels, ptrdiff_t n, ptrdiff_t times, const char* x, char* y) noexcept:
-    """repeat or fold of all pixels, cut among threads."""
-    cdef ptrdiff_t piece = max(<ptrdiff_t>1, CHUNK // (n * times)), i
-    cdef double work_ns = <double>pixels * n * times * p.size / BYTES_PER_NS
-    cdef ptrdiff_t x_pixel = (n if repeat else n * times) * p.size, y_pixel = (n * times if repeat else n) * p.size
-    cdef int threads = threads_for(work_ns)
-    enter_kernel()
-    with nogil:
-        for i in prange((pixels + piece - 1) // piece, num_threads=threads, schedule="static"):
-            if repeat:
-                p.v.repeat(min(piece, pixels - i * piece), n, times, x + i * piece * x_pixel, y + i * piece * y_pixel)
-            else:
-                p.v.fold(min(piece, pixels - i * piece), n, times, x + i * piece * x_pixel, y + i * piece * y_pixel)
-    leave_kernel()
+cdef struct Pixels:
+    void (*change)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void*, void*) noexcept nogil     # repeat or fold
+    ptrdiff_t n, channels, times, piece, x_bytes, y_bytes     # pixels; of a piece: pixels and bytes
+    const char* x
+    char* y
+
+
+cdef void change_piece(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Pixels* p = <const Pixels*>job
+    p.change(min(p.piece, p.n - i * p.piece), p.channels, p.times, p.x + i * p.x_bytes, p.y + i * p.y_bytes)
+
+
+cdef void change_pixels(const Job* j, bint repeat, ptrdiff_t pixels, ptrdiff_t n, ptrdiff_t times, const char* x, char* y) noexcept:
+    """repeat or fold of all pixels."""
+    cdef Pixels p
+    p.change = j.v.repeat if repeat else j.v.fold
+    p.n, p.channels, p.times, p.x, p.y = pixels, n, times, x, y
+    p.piece = max(<ptrdiff_t>1, CHUNK // (n * times))
+    p.x_bytes = p.piece * (n if repeat else n * times) * j.size
+    p.y_bytes = p.piece * (n * times if repeat else n) * j.size
+    run_pieces(change_piece, &p, (pixels + p.piece - 1) // p.piece, <double>pixels * n * times * j.size / BYTES_PER_NS)
 
 
 cdef char* repeated(Job* p, const Sizes* s, TensorBase x) except? NULL:
@@ -202,23 +200,18 @@ cdef int depthwise_bwd_data(const Sizes* s, TensorBase dy, TensorBase w, TensorB
     return 0
 
 
-cdef void weight_pieces(const Job* p, ptrdiff_t n_pieces, char* sums, ptrdiff_t n_sums, int threads) noexcept nogil:
-    """sums[0] = the gradient [taps][k], from the pieces' sums."""
-    cdef ptrdiff_t i
-    for i in prange(n_pieces, num_threads=threads, schedule="static"):
-        p.v.depthwise_weight(&p.g, p.x, p.y, i * p.lines, min(p.lines, p.n_lines - i * p.lines), sums + i * n_sums * p.size)
-    for i in range(1, n_pieces):
-        p.t.eltwise.binary[PYDL_B_add](sums, 1, sums + i * n_sums * p.size, 1, sums, 1, n_sums)
+cdef void weight_piece(const void* job, ptrdiff_t i) noexcept nogil:
+    """Its sums [taps][k]."""
+    cdef const Job* p = <const Job*>job
+    p.v.depthwise_weight(&p.g, p.x, p.y, i * p.lines, min(p.lines, p.n_lines - i * p.lines), p.sums + i * p.n_sums * p.size)
 
 
 cdef int depthwise_bwd_weight(const Sizes* s, TensorBase dy, TensorBase x, TensorBase dw) except -1:
     """There is at least one pixel and one weight."""
     cdef Job p
-    cdef char* sums
     cdef char* block
     cdef double work_ns
-    cdef int threads
-    cdef ptrdiff_t n_pieces, n_sums = s.n_taps * s.k, tap
+    cdef ptrdiff_t n_pieces, i, tap
     set_job(&p, s, x)
     forward_geometry(s, &p.g)
     block = repeated(&p, s, x)
@@ -226,16 +219,15 @@ cdef int depthwise_bwd_weight(const Sizes* s, TensorBase dy, TensorBase x, Tenso
     work_ns = cut(&p, s.n)
     p.lines = max(p.lines, (p.n_lines + MAX_PIECES - 1) // MAX_PIECES)
     n_pieces = (p.n_lines + p.lines - 1) // p.lines
-    threads = threads_for(work_ns)
+    p.n_sums = s.n_taps * s.k
     try:
-        sums = <char*>scratch(n_pieces * n_sums * p.size)
-        enter_kernel()
-        with nogil:
-            weight_pieces(&p, n_pieces, sums, n_sums, threads)
-        leave_kernel()
+        p.sums = <char*>scratch(n_pieces * p.n_sums * p.size)
+        run_pieces(weight_piece, &p, n_pieces, work_ns)
+        for i in range(1, n_pieces):
+            p.t.eltwise.binary[PYDL_B_add](p.sums, 1, p.sums + i * p.n_sums * p.size, 1, p.sums, 1, p.n_sums)
         for tap in range(s.n_taps):
-            p.t.eltwise.unary[PYDL_U_copy](sums + tap * s.k * p.size, 1, cnp.PyArray_BYTES(dw.a) + tap * p.size, s.n_taps, s.k)
-        scratch_free(sums, n_pieces * n_sums * p.size)
+            p.t.eltwise.unary[PYDL_U_copy](p.sums + tap * s.k * p.size, 1, cnp.PyArray_BYTES(dw.a) + tap * p.size, s.n_taps, s.k)
+        scratch_free(p.sums, n_pieces * p.n_sums * p.size)
     finally:
         if block != NULL:
             scratch_free(block, repeated_bytes(&p, s))

@@ -5,9 +5,8 @@ Element i of a tensor, counted in the logical (C) order of its shape whatever th
 generator's stream: the same mask for any number of threads, any memory format and any strides.
 """
 
-from cython.parallel cimport prange
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 cimport cython
 
@@ -15,7 +14,7 @@ cimport numpy as cnp
 
 from pydl._core.formats cimport new_like
 from pydl._core.inplace cimport check_inplace, finish_inplace
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport run_pieces, table
 from pydl._core.loops cimport PICOSECONDS_PLAIN, apply_parameters
 from pydl._core.tape cimport (
     Node, TensorBase, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, raise_released,
@@ -57,7 +56,8 @@ cdef struct Draw:
     double scale
 
 
-cdef void draw_piece(const Draw* d, ptrdiff_t piece) noexcept nogil:
+cdef void draw_piece(const void* job, ptrdiff_t piece) noexcept nogil:
+    cdef const Draw* d = <const Draw*>job
     cdef ptrdiff_t at = piece * CHUNK, n = min(<ptrdiff_t>CHUNK, d.n - piece * CHUNK)
     cdef uint64_t offset = d.offset + <uint64_t>(at // PER_COUNTER)
     if d.x == NULL:
@@ -66,19 +66,11 @@ cdef void draw_piece(const Draw* d, ptrdiff_t piece) noexcept nogil:
         d.k.dropout(d.x + at * d.itemsize, d.y + at * d.itemsize, d.mask + at, n, d.key, offset, d.keep, d.scale)
 
 
-cdef void draw_pieces(const Draw* d, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange((d.n + CHUNK - 1) // CHUNK, num_threads=threads, schedule="static"):
-        draw_piece(d, i)
-
-
 def draw_mask(TensorBase mask not None, key, offset, double p, TensorBase x, TensorBase y) -> int:
     """1 with probability 1 - p (to 2^-32), else 0, into a contiguous mask; with x and y, both contiguous, y = x mask / (1 - p) too.
 
     Returns the number of counters used."""
     cdef Draw d
-    cdef int threads
-    cdef int64_t start = tick()
     d.n = cnp.PyArray_SIZE(mask.a)
     if not is_contiguous(mask) or cnp.PyArray_ITEMSIZE(mask.a) != 1:
         raise TypeError(f"draw_mask: a contiguous mask of bytes is needed, not {mask.a.dtype}")
@@ -97,15 +89,7 @@ def draw_mask(TensorBase mask not None, key, offset, double p, TensorBase x, Ten
     d.key, d.offset = key, offset
     d.keep = <uint64_t>((1 - p) * 4294967296.0 + 0.5)
     d.scale = 1 / (1 - p)
-    if d.n * NS_PER_ELEMENT < RELEASE_GIL_NS:
-        draw_pieces(&d, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(d.n * NS_PER_ELEMENT)
-        with nogil:
-            draw_pieces(&d, threads)
-        leave_kernel()
-    tock(start)
+    run_pieces(draw_piece, &d, (d.n + CHUNK - 1) // CHUNK, d.n * NS_PER_ELEMENT)
     return (d.n + PER_COUNTER - 1) // PER_COUNTER
 
 

@@ -6,14 +6,12 @@ The kernels of image layers work on channels-last memory. Where the user did not
 and while no other tensor that a user holds shares the memory, since what makes one settles the format before.
 """
 
-from cython.parallel cimport prange
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, kernels_run, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport kernels_run, run_pieces, table
 from pydl._core.tape cimport TensorBase, adopt, array_on, is_contiguous, is_f64, is_float, make, new, new_contiguous, slots
 
 from pydl._core.errors import ShapeError
@@ -119,8 +117,9 @@ cdef struct Swap:
     ptrdiff_t rows_in_piece, n_pieces      # pieces of an image: rows of the longer side
 
 
-cdef void swap_piece(const Swap* s, ptrdiff_t i) noexcept nogil:
+cdef void swap_piece(const void* job, ptrdiff_t i) noexcept nogil:
     """Rows of the image's longer side, `rows_in_piece` of them."""
+    cdef const Swap* s = <const Swap*>job
     cdef ptrdiff_t image = (i // s.n_pieces) * s.m * s.n, first = (i % s.n_pieces) * s.rows_in_piece
     cdef ptrdiff_t rows = min(s.rows_in_piece, max(s.m, s.n) - first)
     if s.m >= s.n:
@@ -129,18 +128,9 @@ cdef void swap_piece(const Swap* s, ptrdiff_t i) noexcept nogil:
         s.k.transpose(s.m, rows, s.x + (image + first) * s.itemsize, s.n, s.y + (image + first * s.m) * s.itemsize, s.m)
 
 
-cdef void swap_pieces(const Swap* s, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange(s.n_images * s.n_pieces, num_threads=threads, schedule="static"):
-        swap_piece(s, i)
-
-
 cdef void swap_axes(TensorBase x, TensorBase out, ptrdiff_t n_images, ptrdiff_t m, ptrdiff_t n):
     """out = every m x n image of x transposed; both dense."""
     cdef Swap s
-    cdef int threads
-    cdef double work = <double>cnp.PyArray_NBYTES(x.a) * NS_PER_BYTE
-    cdef int64_t start = tick()
     if cnp.PyArray_SIZE(x.a) == 0:
         return
     s.k = <const pydl_layout*>table(is_f64(x)).layout
@@ -149,15 +139,7 @@ cdef void swap_axes(TensorBase x, TensorBase out, ptrdiff_t n_images, ptrdiff_t 
     # Whole cache lines of the side that is written: two threads never write to one.
     s.rows_in_piece = max(<ptrdiff_t>64, PIECE_BYTES // (min(m, n) * s.itemsize) // 64 * 64)
     s.n_pieces = (max(m, n) + s.rows_in_piece - 1) // s.rows_in_piece
-    if work < RELEASE_GIL_NS:
-        swap_pieces(&s, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            swap_pieces(&s, threads)
-        leave_kernel()
-    tock(start)
+    run_pieces(swap_piece, &s, s.n_images * s.n_pieces, <double>cnp.PyArray_NBYTES(x.a) * NS_PER_BYTE)
 
 
 cdef TensorBase channels_last(TensorBase x):

@@ -12,7 +12,6 @@ What one thread packs no other reads: where the caches of two cores are far apar
 512³ a sixth longer.
 """
 
-from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -20,7 +19,8 @@ from pydl._core.gemm_paths cimport (
     AUTO, DIRECT, DOT, FLAT_BYTES, FLAT_PANELS, LINE, PACK_AB, PACK_B, SUM, SWAPPED, Product, choose, even_block, pack_swapped,
     run, run_rows, run_swapped_cols, swapped_work, up, work_bytes)
 from pydl._core.kernels cimport (
-    FLOPS_PER_LANE_NS, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock)
+    FLOPS_PER_LANE_NS, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_RELU, RELEASE_GIL_NS, each_piece, run_team, table, threads_for, tick, tock,
+)
 from pydl._core.storage cimport scratch, scratch_free
 
 cdef extern from *:
@@ -56,7 +56,7 @@ cdef struct Job:                 # what a team of threads works on
     const Product* p
     const Batch* batch           # NULL: strips
     Grid g
-    ptrdiff_t n_tasks
+    ptrdiff_t n_tasks, threads
     char* taken                  # one byte for each task
     char* work                   # `stride` bytes for each thread
     ptrdiff_t stride, packed     # strips: of these, the first `packed` bytes belong to A
@@ -158,14 +158,15 @@ cdef void run_strip(const Job* job, ptrdiff_t task, char* work, ptrdiff_t* packe
         packed[0] = i
 
 
-cdef void run_share(const Job* job, int thread, int threads) noexcept nogil:
+cdef void run_share(const void* shared, ptrdiff_t thread) noexcept nogil:
     """The thread's own tasks from the first to the last, then those of the others from the last to the first."""
+    cdef const Job* job = <const Job*>shared
+    cdef ptrdiff_t threads = job.threads, s
     cdef ptrdiff_t n = job.n_tasks, jobs = job.batch.n * job.g.rows * job.g.cols if job.batch != NULL else 0, lo, hi, i, task
     cdef char* work = job.work + thread * job.stride
     cdef ptrdiff_t packed = -1
     cdef Product q
     cdef bint ready = job.batch != NULL
-    cdef int s
     for s in range(threads):
         lo, hi = n * ((thread + s) % threads) // threads, n * ((thread + s) % threads + 1) // threads
         for i in range(lo, hi):
@@ -184,17 +185,29 @@ cdef void run_share(const Job* job, int thread, int threads) noexcept nogil:
                 run_jobs(job.p, job.batch, &job.g, jobs * task // n, jobs * (task + 1) // n, work)
 
 
-cdef void run_team(const Job* job, int threads) noexcept nogil:
-    cdef int t
-    if threads == 1:
-        run_share(job, 0, 1)
-        return
-    memset(job.taken, 0, job.n_tasks)
-    for t in prange(threads, num_threads=threads, schedule="static", chunksize=1):
-        run_share(job, t, threads)
+cdef void run_shares(const void* job, int threads) noexcept nogil:
+    if threads > 1:
+        memset((<const Job*>job).taken, 0, (<const Job*>job).n_tasks)
+    each_piece(run_share, job, threads, threads)
 
 
-cdef int run_strips(const Product* p, int threads, ptrdiff_t most) except -1:
+cdef void run_all_strips(const void* whole, int threads) noexcept nogil:
+    """STRIP_ROWS rows and a span of k after the other."""
+    cdef Job job = (<const Job*>whole)[0]
+    cdef const Product* p = job.p
+    cdef ptrdiff_t rows = job.m, span = job.span
+    job.i0 = 0
+    while job.i0 < p.m:
+        job.m = min(rows, p.m - job.i0)
+        job.k0 = 0
+        while job.k0 < p.k:
+            job.span = min(span, p.k - job.k0)
+            run_shares(&job, threads)
+            job.k0 += job.span
+        job.i0 += job.m
+
+
+cdef int run_strips(const Product* p, int threads, ptrdiff_t most, double work_ns) except -1:
     cdef Job job
     cdef Product largest = p[0]
     cdef bint swapped = p.path == SWAPPED
@@ -218,18 +231,8 @@ cdef int run_strips(const Product* p, int threads, ptrdiff_t most) except -1:
         job.stride = up(job.packed + span * up(largest.n, nr) * p.size, 2 * LINE)
     job.work = <char*>scratch(flags + job.stride * threads)
     job.taken = job.work + job.stride * threads
-    enter_kernel()
-    with nogil:
-        job.i0 = 0
-        while job.i0 < p.m:
-            job.m = min(mc, p.m - job.i0)
-            job.k0 = 0
-            while job.k0 < p.k:
-                job.span = min(span, p.k - job.k0)
-                run_team(&job, threads)
-                job.k0 += job.span
-            job.i0 += job.m
-    leave_kernel()
+    job.m, job.span, job.threads = mc, span, threads
+    run_team(run_all_strips, &job, threads, work_ns)
     scratch_free(job.work, flags + job.stride * threads)
     return 0
 
@@ -254,13 +257,8 @@ cdef int run_cells(const Product* p, const Batch* batch, int threads, ptrdiff_t 
     if job.stride or flags:
         job.work = <char*>scratch(flags + job.stride * threads)
     job.taken = job.work + job.stride * threads
-    if threads == 1 and work_ns < RELEASE_GIL_NS:
-        run_team(&job, 1)
-    else:
-        enter_kernel()
-        with nogil:
-            run_team(&job, threads)
-        leave_kernel()
+    job.threads = threads
+    run_team(run_shares, &job, threads, work_ns)
     if job.stride or flags:
         scratch_free(job.work, flags + job.stride * threads)
     return 0
@@ -277,7 +275,7 @@ cdef int run_large(Product* p, const Batch* batch, int threads, double work_ns) 
         return run_cells(p, batch, threads, threads if p.path == SUM else most, work_ns)
     most = max(threads, min(most, <ptrdiff_t>(item_ns / TASK_NS)))
     for _i in range(batch.n):
-        run_strips(p, threads, most)
+        run_strips(p, threads, most, item_ns)
         p.a += batch.a
         p.b += batch.b
         p.c += batch.c
@@ -287,6 +285,7 @@ cdef int run_large(Product* p, const Batch* batch, int threads, double work_ns) 
 cdef int product(Product* p, const Batch* batch, int threads) except -1:
     """Fills in what follows from the operands and runs the product."""
     cdef char stack[STACK_BYTES]
+    cdef int64_t start
     cdef ptrdiff_t chunks
     cdef double products = <double>p.m * p.n * p.k * batch.n, work_ns = 0
     if batch.n <= 0 or p.m <= 0 or p.n <= 0:
@@ -307,12 +306,14 @@ cdef int product(Product* p, const Batch* batch, int threads) except -1:
         threads = threads_for(work_ns) if work_ns else 1
     if threads > 1 or work_ns >= RELEASE_GIL_NS or (p.path != DIRECT and work_bytes(p) > STACK_BYTES):
         return run_large(p, batch, threads, work_ns)
+    start = tick()
     run(p, stack)
     for _i in range(1, batch.n):
         p.a += batch.a
         p.b += batch.b
         p.c += batch.c
         run(p, stack)
+    tock(start)
     return 0
 
 
@@ -323,7 +324,6 @@ cdef int gemm(int f64, ptrdiff_t n_batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
               const void* bias, int relu, int accumulate, int threads) except -1:
     cdef Product p
     cdef Batch batch
-    cdef int64_t start = tick()
     p.t = table(f64)
     p.size = 8 if f64 else 4
     p.m, p.n, p.k = m, n, k
@@ -333,9 +333,7 @@ cdef int gemm(int f64, ptrdiff_t n_batch, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k,
     p.flags = (PYDL_GEMM_ACCUMULATE if accumulate else 0) | (PYDL_GEMM_RELU if relu else 0)
     p.path = AUTO
     batch.n, batch.a, batch.b, batch.c = n_batch, a_batch * p.size, b_batch * p.size, c_batch * p.size
-    product(&p, &batch, threads)
-    tock(start)
-    return 0
+    return product(&p, &batch, threads)
 
 
 def product_at(bint f64, sizes, a, b, c, size_t bias, int flags, int threads, str path):

@@ -82,22 +82,28 @@ cdef extern from "kernels.h" nogil:
 
 cdef const pydl_kernels* table(int f64) noexcept nogil
 
-# Number of threads for work that one core does in `work_ns`: 1 below the threshold, never more than the user's count.
-cdef int threads_for(double work_ns) noexcept nogil
-
-# Python threads inside kernels share the cores: enter() before the interpreter lock is released, leave() after.
-cdef void enter_kernel() noexcept
-cdef void leave_kernel() noexcept
-cdef bint kernels_run() noexcept         # in any thread
-
 # Work below this many nanoseconds keeps the interpreter lock: releasing and taking it again costs about 100.
 cdef enum:
     RELEASE_GIL_NS = 10000
+
+# Every kernel that may take long is run by one of these. They decide whether the interpreter lock is given up and how many threads
+# take part, by the nanoseconds that one core needs; and they keep the clock. The caller holds the lock.
+ctypedef void (*piece_fn)(const void* job, ptrdiff_t i) noexcept nogil
+ctypedef void (*team_fn)(const void* job, int threads) noexcept nogil
+cdef void run_pieces(piece_fn f, const void* job, ptrdiff_t n, double work_ns) noexcept        # f(job, i) for each i < n
+cdef void run_uneven_pieces(piece_fn f, const void* job, ptrdiff_t n, double work_ns) noexcept  # the same; pieces differ in length
+cdef void run_team(team_fn f, const void* job, int threads, double work_ns) noexcept           # f(job, threads), which calls ...
+cdef void each_piece(piece_fn f, const void* job, ptrdiff_t n, int threads) noexcept nogil     # ... f(job, i) for each i < n
+
+# Number of threads for work that one core does in `work_ns`: 1 below the threshold, never more than the user's count, of which other
+# Python threads that run kernels have their share. To be asked where scratch memory or the cut depends on it.
+cdef int threads_for(double work_ns) noexcept
+cdef bint kernels_run() noexcept         # in any thread
 
 # What a core does in a nanosecond with each lane of a vector, in matrix products: about right is enough for the choice of threads.
 cdef enum:
     FLOPS_PER_LANE_NS = 10
 
-# tick()/tock(t) measure the time inside kernels when the clock is on.
+# tick()/tock(t) measure the time inside kernels when the clock is on, for kernels that are called directly.
 cdef int64_t tick() noexcept nogil
 cdef void tock(int64_t start) noexcept nogil

@@ -3,6 +3,7 @@
 
 import os
 
+from cython.parallel cimport prange
 from libc.stddef cimport size_t
 
 cdef extern from *:
@@ -107,13 +108,13 @@ cdef const pydl_kernels* table(int f64) noexcept nogil:
     return tables[1] if f64 else tables[0]
 
 
-cdef int threads_for(double work_ns) noexcept nogil:
+cdef int threads_for(double work_ns) noexcept:
     global team_exists
     cdef int n = n_threads
     if n == 1 or work_ns < 2 * THREAD_NS:
         return 1
-    if in_kernels > 1:
-        n = max(1, n // in_kernels)
+    if in_kernels > 0:
+        n = max(1, n // (in_kernels + 1))
     if n * THREAD_NS > work_ns:
         n = <int>(work_ns / THREAD_NS)
     if n > 1:
@@ -121,14 +122,63 @@ cdef int threads_for(double work_ns) noexcept nogil:
     return n
 
 
-cdef void enter_kernel() noexcept:
-    global in_kernels
-    in_kernels += 1
+cdef void each_piece(piece_fn f, const void* job, ptrdiff_t n, int threads) noexcept nogil:
+    cdef ptrdiff_t i
+    if threads == 1:
+        for i in range(n):
+            f(job, i)
+        return
+    for i in prange(n, num_threads=threads, schedule="static"):
+        f(job, i)
 
 
-cdef void leave_kernel() noexcept:
+cdef void each_uneven_piece(piece_fn f, const void* job, ptrdiff_t n, int threads) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in prange(n, num_threads=threads, schedule="dynamic"):
+        f(job, i)
+
+
+cdef void run_pieces(piece_fn f, const void* job, ptrdiff_t n, double work_ns) noexcept:
     global in_kernels
-    in_kernels -= 1
+    cdef int64_t start = tick()
+    cdef int threads
+    if work_ns < RELEASE_GIL_NS:
+        each_piece(f, job, n, 1)
+    else:
+        threads = threads_for(work_ns)
+        in_kernels += 1
+        with nogil:
+            each_piece(f, job, n, threads)
+        in_kernels -= 1
+    tock(start)
+
+
+cdef void run_uneven_pieces(piece_fn f, const void* job, ptrdiff_t n, double work_ns) noexcept:
+    global in_kernels
+    cdef int64_t start = tick()
+    cdef int threads
+    if work_ns < RELEASE_GIL_NS:
+        each_piece(f, job, n, 1)
+    else:
+        threads = threads_for(work_ns)
+        in_kernels += 1
+        with nogil:
+            each_uneven_piece(f, job, n, threads)
+        in_kernels -= 1
+    tock(start)
+
+
+cdef void run_team(team_fn f, const void* job, int threads, double work_ns) noexcept:
+    global in_kernels
+    cdef int64_t start = tick()
+    if threads == 1 and work_ns < RELEASE_GIL_NS:
+        f(job, 1)
+    else:
+        in_kernels += 1
+        with nogil:
+            f(job, threads)
+        in_kernels -= 1
+    tock(start)
 
 
 cdef bint kernels_run() noexcept:

@@ -4,14 +4,12 @@
 Rows are cut among the threads in blocks whose size depends on the shape alone; a row is never split. Nothing is recorded.
 """
 
-from cython.parallel cimport prange
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory, new_like
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport run_pieces, table
 from pydl._core.norm_passes cimport TASK, check_backward, new_statistics, pydl_norm, vector, zeros
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_f64, is_float
@@ -41,40 +39,24 @@ cdef struct Rows:
     bint dw, db
 
 
-cdef void run_rows(const Rows* p, ptrdiff_t n_tasks, int threads) noexcept nogil:
-    cdef ptrdiff_t i, row, m, at
+cdef void run_rows(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Rows* p = <const Rows*>job
+    cdef ptrdiff_t row = i * p.per_task * p.itemsize, m = min(p.per_task, p.rows - i * p.per_task), at = row * p.n
     cdef char* part
-    for i in prange(n_tasks, num_threads=threads, schedule="static"):
-        row = i * p.per_task
-        m = min(p.per_task, p.rows - row)
-        at = row * p.n * p.itemsize
-        row = row * p.itemsize
-        if p.dy == NULL:
-            p.k.layer_rows(p.x + at, p.out + at, p.n, m, p.n, p.w, p.b, p.eps, p.centered, p.stats + row,
-                           p.stats + p.rows * p.itemsize + row, p.stats + 2 * p.rows * p.itemsize + row)
-        else:
-            part = p.parts + 2 * i * p.n * p.itemsize if p.parts != NULL else NULL
-            if part != NULL:
-                memset(part, 0, 2 * p.n * p.itemsize)
-            p.k.layer_rows_bwd(p.dy + at, p.x + at, p.out + at if p.out != NULL else NULL, p.n, m, p.n, p.w, p.stats + row,
-                               p.stats + p.rows * p.itemsize + row, p.stats + 2 * p.rows * p.itemsize + row, p.centered,
-                               part if p.dw else NULL, part + p.n * p.itemsize if p.db else NULL)
+    if p.dy == NULL:
+        p.k.layer_rows(p.x + at, p.out + at, p.n, m, p.n, p.w, p.b, p.eps, p.centered, p.stats + row,
+                       p.stats + p.rows * p.itemsize + row, p.stats + 2 * p.rows * p.itemsize + row)
+    else:
+        part = p.parts + 2 * i * p.n * p.itemsize if p.parts != NULL else NULL
+        if part != NULL:
+            memset(part, 0, 2 * p.n * p.itemsize)
+        p.k.layer_rows_bwd(p.dy + at, p.x + at, p.out + at if p.out != NULL else NULL, p.n, m, p.n, p.w, p.stats + row,
+                           p.stats + p.rows * p.itemsize + row, p.stats + 2 * p.rows * p.itemsize + row, p.centered,
+                           part if p.dw else NULL, part + p.n * p.itemsize if p.db else NULL)
 
 
 cdef void all_rows(const Rows* p) noexcept:
-    cdef double work = <double>p.rows * <double>p.n * NS_PER_ELEMENT
-    cdef ptrdiff_t n_tasks = (p.rows + p.per_task - 1) // p.per_task
-    cdef int threads
-    cdef int64_t start = tick()
-    if work < RELEASE_GIL_NS:
-        run_rows(p, n_tasks, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            run_rows(p, n_tasks, threads)
-        leave_kernel()
-    tock(start)
+    run_pieces(run_rows, p, (p.rows + p.per_task - 1) // p.per_task, <double>p.rows * <double>p.n * NS_PER_ELEMENT)
 
 
 cdef int start_rows(Rows* p, str name, TensorBase x, ptrdiff_t n, bint centered) except -1:
@@ -147,23 +129,23 @@ def layer_norm_bwd(TensorBase dy not None, TensorBase x not None, TensorBase sta
 
 # --- local response norm ------------------------------------------------------------------------------------------
 
-cdef void run_windows(const pydl_norm* k, const char* x, char* y, ptrdiff_t n_images, ptrdiff_t channels, ptrdiff_t n, ptrdiff_t n_bytes,
-                      ptrdiff_t below, ptrdiff_t above, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange(n_images, num_threads=threads, schedule="static"):
-        k.window_sum(x + i * n_bytes, y + i * n_bytes, channels, n, below, above)
+cdef struct Windows:
+    const pydl_norm* k
+    const char* x
+    char* y
+    ptrdiff_t channels, n, n_bytes, below, above     # n_bytes: of an image
+
+
+cdef void run_image(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Windows* p = <const Windows*>job
+    p.k.window_sum(p.x + i * p.n_bytes, p.y + i * p.n_bytes, p.channels, p.n, p.below, p.above)
 
 
 def window_sum(TensorBase x not None, ptrdiff_t below, ptrdiff_t above) -> TensorBase:
     """y[n, c] = sum of x[n, d] over the channels d from c - below to c + above that exist; below, above >= 0."""
     cdef TensorBase y
-    cdef ptrdiff_t n_images, channels, n, n_bytes
-    cdef int threads
-    cdef double work
-    cdef int64_t start
-    cdef const pydl_norm* k
-    cdef const char* source
-    cdef char* target
+    cdef Windows p
+    cdef ptrdiff_t n_images
     if not is_float(x):
         raise NotImplementedError(f"window_sum: not implemented for {x.a.dtype}")
     if cnp.PyArray_NDIM(x.a) < 2 or below < 0 or above < 0:
@@ -172,17 +154,10 @@ def window_sum(TensorBase x not None, ptrdiff_t below, ptrdiff_t above) -> Tenso
     y = new_like(x)
     if cnp.PyArray_SIZE(x.a) == 0:
         return y
-    k = <const pydl_norm*>table(is_f64(x)).norm
-    source, target = cnp.PyArray_BYTES(x.a), cnp.PyArray_BYTES(y.a)
-    n_images, channels = cnp.PyArray_DIMS(x.a)[0], cnp.PyArray_DIMS(x.a)[1]
-    n = cnp.PyArray_SIZE(x.a) // n_images // channels
-    n_bytes = channels * n * cnp.PyArray_ITEMSIZE(x.a)
-    work = <double>cnp.PyArray_SIZE(x.a) * <double>min(channels, below + above + 1) * NS_PER_ELEMENT
-    start = tick()
-    enter_kernel()
-    threads = threads_for(work)
-    with nogil:
-        run_windows(k, source, target, n_images, channels, n, n_bytes, below, above, threads)
-    leave_kernel()
-    tock(start)
+    p.k = <const pydl_norm*>table(is_f64(x)).norm
+    p.x, p.y, p.below, p.above = cnp.PyArray_BYTES(x.a), cnp.PyArray_BYTES(y.a), below, above
+    n_images, p.channels = cnp.PyArray_DIMS(x.a)[0], cnp.PyArray_DIMS(x.a)[1]
+    p.n = cnp.PyArray_SIZE(x.a) // n_images // p.channels
+    p.n_bytes = p.channels * p.n * cnp.PyArray_ITEMSIZE(x.a)
+    run_pieces(run_image, &p, n_images, <double>cnp.PyArray_SIZE(x.a) * <double>min(p.channels, below + above + 1) * NS_PER_ELEMENT)
     return y

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Merging of dimensions, broadcasting, and the run of an elementwise kernel over arrays of any strides."""
 
-from cython.parallel cimport prange
 from libc.stdint cimport int64_t, uint8_t
 
 cimport numpy as cnp
 
-from pydl._core.kernels cimport (
-    RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_binary_fn, pydl_unary_fn, threads_for, tick, tock,
-)
+from pydl._core.kernels cimport pydl_binary_fn, pydl_unary_fn, run_pieces, tick, tock
 from pydl._core.tape cimport TensorBase, is_contiguous
 
 from pydl._core.errors import ShapeError
@@ -168,35 +165,25 @@ cdef void call_kernel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, 
             <const uint8_t*>data[1], stride[1], data[2], stride[2], data[3], stride[3], data[0], stride[0], n)
 
 
-cdef void run_parallel(int kind, void* fn, const Loop* p, const ptrdiff_t* size, int threads) noexcept nogil:
-    cdef ptrdiff_t pieces = (p.run + CHUNK - 1) // CHUNK, i, first
-    cdef ptrdiff_t total = pieces * p.n_runs
-    if threads == 1:
-        for i in range(total):
-            first = (i % pieces) * CHUNK
-            call_kernel(kind, fn, p, size, i // pieces, first, min(<ptrdiff_t>CHUNK, p.run - first))
-        return
-    for i in prange(total, num_threads=threads, schedule="static"):
-        call_kernel(kind, fn, p, size, i // pieces, (i % pieces) * CHUNK, min(<ptrdiff_t>CHUNK, p.run - (i % pieces) * CHUNK))
+cdef struct Job:
+    int kind
+    void* fn
+    const Loop* loop
+    const ptrdiff_t* size
+    ptrdiff_t pieces          # of a run
+
+
+cdef void run_piece(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* j = <const Job*>job
+    cdef ptrdiff_t first = (i % j.pieces) * CHUNK
+    call_kernel(j.kind, j.fn, j.loop, j.size, i // j.pieces, first, min(<ptrdiff_t>CHUNK, j.loop.run - first))
 
 
 cdef void run_loop(int kind, void* fn, Loop* p, const ptrdiff_t* size, int picoseconds) noexcept:
-    """Runs an elementwise kernel over all operands, threaded and without the interpreter lock when that pays."""
-    cdef double work = <double>p.run * <double>p.n_runs * picoseconds * 1e-3
-    cdef int threads
-    cdef int64_t start
-    if work < RELEASE_GIL_NS:
-        start = tick()
-        run_parallel(kind, fn, p, size, 1)
-        tock(start)
-        return
-    enter_kernel()
-    threads = threads_for(work)
-    with nogil:
-        start = tick()
-        run_parallel(kind, fn, p, size, threads)
-        tock(start)
-    leave_kernel()
+    """Runs an elementwise kernel over all operands."""
+    cdef Job j
+    j.kind, j.fn, j.loop, j.size, j.pieces = kind, fn, p, size, (p.run + CHUNK - 1) // CHUNK
+    run_pieces(run_piece, &j, j.pieces * p.n_runs, <double>p.run * <double>p.n_runs * picoseconds * 1e-3)
 
 
 cdef int apply1(void* fn, TensorBase out, TensorBase x, int picoseconds) except -1:

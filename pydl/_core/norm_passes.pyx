@@ -4,14 +4,12 @@
 The memory is [groups][rows][channels][inner], in C order or channels-last (inner = 1). The shape alone cuts it into tasks.
 """
 
-from cython.parallel cimport prange
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory, is_channels_last
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport run_pieces, table
 from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new
 
 from pydl._core.errors import ShapeError
@@ -43,7 +41,8 @@ cdef void cut(Grid* g, bint sums) noexcept:
     g.n_parts = g.n_row_steps * g.n_pieces
 
 
-cdef void run_task(const Job* j, ptrdiff_t i) noexcept nogil:
+cdef void run_task(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* j = <const Job*>job
     cdef const Grid* g = &j.grid
     cdef ptrdiff_t c = (i % g.n_channel_steps) * g.channel_step, n_channels = min(g.channel_step, g.channels - c)
     cdef ptrdiff_t part = (i // g.n_channel_steps) % g.n_parts, group = i // g.n_channel_steps // g.n_parts
@@ -89,30 +88,12 @@ cdef void apply_runs(const Job* j, ptrdiff_t at, ptrdiff_t n_channels, ptrdiff_t
                         j.scale + coef, j.slope + coef if j.what == AFFINE else NULL)
 
 
-cdef void run_tasks(const Job* j, ptrdiff_t n_tasks, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange(n_tasks, num_threads=threads, schedule="static"):
-        run_task(j, i)
-
-
 cdef void run(Job* j, Pass what) noexcept:
     """One pass over the tensors."""
-    cdef ptrdiff_t n_tasks
-    cdef int threads
-    cdef double work = <double>j.grid.groups * j.grid.rows * j.grid.channels * j.grid.inner * NS_PER_ELEMENT
-    cdef int64_t start = tick()
+    cdef Grid* g = &j.grid
     j.what = what
-    cut(&j.grid, what == MOMENTS or what == GRAD_SUMS)
-    n_tasks = j.grid.groups * j.grid.n_parts * j.grid.n_channel_steps
-    if work < RELEASE_GIL_NS:
-        run_tasks(j, n_tasks, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            run_tasks(j, n_tasks, threads)
-        leave_kernel()
-    tock(start)
+    cut(g, what == MOMENTS or what == GRAD_SUMS)
+    run_pieces(run_task, j, g.groups * g.n_parts * g.n_channel_steps, <double>g.groups * g.rows * g.channels * g.inner * NS_PER_ELEMENT)
 
 
 cdef TensorBase in_order(TensorBase x, bint* last):

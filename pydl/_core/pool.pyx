@@ -5,14 +5,13 @@ Channels-last memory is pooled as it is. Memory in C order is pooled as N·C ima
 neighboring windows of a row, else it is put into channels-last order first. An element's bits are the same either way.
 """
 
-from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 cimport numpy as cnp
 
 from pydl._core.formats cimport channels_last, contiguous_memory, is_channels_last, new_channels_last, wants_public
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport run_pieces, table
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.pool_windows cimport Geometry, pydl_pool_geometry, pydl_windows
 from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new
@@ -58,7 +57,8 @@ cdef struct Work:
     ptrdiff_t a_image, index_image, out_image     # bytes of one image of each
 
 
-cdef void run_planes_whole(const Work* p, ptrdiff_t i) noexcept nogil:
+cdef void run_planes_whole(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Work* p = <const Work*>job
     cdef ptrdiff_t first = i * PLANES, n = min(<ptrdiff_t>PLANES, p.n_images - first)
     cdef char* index = p.index + first * p.index_image if p.index != NULL else NULL
     if p.kind == MAX_WHOLE:
@@ -67,7 +67,8 @@ cdef void run_planes_whole(const Work* p, ptrdiff_t i) noexcept nogil:
         p.k.avg_whole(&p.g, p.a + first * p.a_image, n, p.out + first * p.out_image)
 
 
-cdef void run_row(const Work* p, ptrdiff_t i) noexcept nogil:
+cdef void run_row(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Work* p = <const Work*>job
     cdef ptrdiff_t image = i // p.n_rows, row = i % p.n_rows
     cdef const char* a = p.a + image * p.a_image
     cdef char* out = p.out + image * p.out_image
@@ -88,16 +89,6 @@ cdef void run_row(const Work* p, ptrdiff_t i) noexcept nogil:
         p.k.avg_bwd(&p.g, a, row, out)
     else:
         p.k.avg_scatter(&p.g, a, out)
-
-
-cdef void run_rows(const Work* p, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    if p.kind == MAX_WHOLE or p.kind == AVG_WHOLE:
-        for i in prange((p.n_images + PLANES - 1) // PLANES, num_threads=threads, schedule="static"):
-            run_planes_whole(p, i)
-        return
-    for i in prange(p.n_images * p.n_rows, num_threads=threads, schedule="static"):
-        run_row(p, i)
 
 
 cdef void choose_kind(Work* p, bint f64) noexcept:
@@ -133,9 +124,7 @@ cdef bint spans(const pydl_windows* w) noexcept:
 
 cdef void run(Work* p, TensorBase a, TensorBase index, TensorBase out, bint f64) noexcept:
     """Fills in what depends on the tensors, whose memory is in the order that set_work was told, and runs all rows."""
-    cdef int threads
     cdef double work = <double>(cnp.PyArray_SIZE(a.a) + cnp.PyArray_SIZE(out.a)) * NS_PER_ELEMENT
-    cdef int64_t start = tick()
     if p.n_images == 0 or cnp.PyArray_SIZE(out.a) == 0:
         return
     p.k = <const pydl_pool*>table(f64).pool
@@ -145,15 +134,10 @@ cdef void run(Work* p, TensorBase a, TensorBase index, TensorBase out, bint f64)
     if index is not None:
         p.index, p.index_image = cnp.PyArray_BYTES(index.a), cnp.PyArray_NBYTES(index.a) // p.n_images
     choose_kind(p, f64)
-    if work < RELEASE_GIL_NS:
-        run_rows(p, 1)
+    if p.kind == MAX_WHOLE or p.kind == AVG_WHOLE:
+        run_pieces(run_planes_whole, p, (p.n_images + PLANES - 1) // PLANES, work)
     else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            run_rows(p, threads)
-        leave_kernel()
-    tock(start)
+        run_pieces(run_row, p, p.n_images * p.n_rows, work)
 
 
 cdef int check_images(str name, TensorBase x, tuple sizes) except -1:
@@ -326,23 +310,25 @@ def avg_bwd(TensorBase dy not None, Geometry geometry not None, bint planes) -> 
 ctypedef void (*place_fn)(const void*, const int64_t*, ptrdiff_t, void*) noexcept nogil
 
 
-cdef void run_planes(place_fn f, const char* x, const int64_t* places, char* y, ptrdiff_t n_planes, ptrdiff_t n, ptrdiff_t x_bytes,
-                     ptrdiff_t y_bytes, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange(n_planes, num_threads=threads, schedule="static"):
-        f(x + i * x_bytes, places + i * n, n, y + i * y_bytes)
+cdef struct Planes:
+    place_fn f
+    const char* x
+    const int64_t* places
+    char* y
+    ptrdiff_t n, x_bytes, y_bytes     # of a plane: places, bytes
+
+
+cdef void run_plane(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Planes* p = <const Planes*>job
+    p.f(p.x + i * p.x_bytes, p.places + i * p.n, p.n, p.y + i * p.y_bytes)
 
 
 cdef TensorBase at_places(str name, TensorBase x, TensorBase places, object sizes, bint take, bint add):
     """store/add: x and places (N, C, ...) into zeros (N, C, sizes...); take: x (N, C, sizes...) at the places."""
-    cdef ptrdiff_t n, m, n_planes, bad
-    cdef int threads = 1
-    cdef double work
-    cdef int64_t start
+    cdef ptrdiff_t m, n_planes, bad
     cdef const pydl_pool* k = <const pydl_pool*>table(is_f64(x)).pool
-    cdef place_fn f = k.place_take if take else k.place_add if add else k.place_store
     cdef TensorBase out
-    cdef const int64_t* at
+    cdef Planes p
     x, places = contiguous_memory(x), contiguous_memory(places)
     out = new_images(places, (<object>places.a).shape[2:] if take else sizes, cnp.PyArray_TYPE(x.a), True, False)
     n_planes = cnp.PyArray_DIMS(x.a)[0] * cnp.PyArray_DIMS(x.a)[1]
@@ -350,21 +336,15 @@ cdef TensorBase at_places(str name, TensorBase x, TensorBase places, object size
         memset(cnp.PyArray_DATA(out.a), 0, cnp.PyArray_NBYTES(out.a))
     if cnp.PyArray_SIZE(places.a) == 0:
         return out
-    n = cnp.PyArray_SIZE(places.a) // n_planes
     m = cnp.PyArray_SIZE(x.a if take else out.a) // n_planes
-    at = <const int64_t*>cnp.PyArray_DATA(places.a)
-    start = tick()
-    bad = k.place_check(at, n * n_planes, m)
+    p.f = k.place_take if take else k.place_add if add else k.place_store
+    p.n, p.places = cnp.PyArray_SIZE(places.a) // n_planes, <const int64_t*>cnp.PyArray_DATA(places.a)
+    bad = k.place_check(p.places, p.n * n_planes, m)
     if bad >= 0:
-        raise IndexRangeError(f"{name}: Found an invalid max index: {at[bad]} (output volumes are of size {sizes})")
-    work = <double>(cnp.PyArray_SIZE(x.a) + cnp.PyArray_SIZE(out.a)) * NS_PER_ELEMENT
-    enter_kernel()
-    threads = threads_for(work)
-    with nogil:
-        run_planes(f, cnp.PyArray_BYTES(x.a), at, cnp.PyArray_BYTES(out.a), n_planes, n,
-                   cnp.PyArray_NBYTES(x.a) // n_planes, cnp.PyArray_NBYTES(out.a) // n_planes, threads)
-    leave_kernel()
-    tock(start)
+        raise IndexRangeError(f"{name}: Found an invalid max index: {p.places[bad]} (output volumes are of size {sizes})")
+    p.x, p.x_bytes = cnp.PyArray_BYTES(x.a), cnp.PyArray_NBYTES(x.a) // n_planes
+    p.y, p.y_bytes = cnp.PyArray_BYTES(out.a), cnp.PyArray_NBYTES(out.a) // n_planes
+    run_pieces(run_plane, &p, n_planes, <double>(cnp.PyArray_SIZE(x.a) + cnp.PyArray_SIZE(out.a)) * NS_PER_ELEMENT)
     return out
 
 

@@ -5,14 +5,13 @@ An element depends on key, offset and its index alone; threads take pieces that 
 the cut.
 """
 
-from cython.parallel cimport prange
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 import numpy as np
 cimport numpy as cnp
 
 from pydl._core.inplace cimport check_inplace
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, threads_for, tick, tock
+from pydl._core.kernels cimport run_pieces, tick, tock
 from pydl._core.tape cimport TensorBase, is_contiguous, new, new_contiguous, swap_grad_enabled
 
 cnp.import_array()
@@ -49,7 +48,8 @@ cdef struct Draw:
     int64_t low, high
 
 
-cdef void draw_piece(const Draw* d, ptrdiff_t piece) noexcept nogil:
+cdef void draw_piece(const void* job, ptrdiff_t piece) noexcept nogil:
+    cdef const Draw* d = <const Draw*>job
     cdef ptrdiff_t at = piece * CHUNK, n = min(<ptrdiff_t>CHUNK, d.n - piece * CHUNK)
     cdef void* out = d.out + at * d.itemsize
     cdef uint64_t offset = d.offset + <uint64_t>(at // d.per_counter)
@@ -67,18 +67,10 @@ cdef void draw_piece(const Draw* d, ptrdiff_t piece) noexcept nogil:
         pydl_random_mask(<uint8_t*>out, n, d.key, offset, d.a)
 
 
-cdef void draw_pieces(const Draw* d, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange((d.n + CHUNK - 1) // CHUNK, num_threads=threads, schedule="static"):
-        draw_piece(d, i)
-
-
 cdef object fill(str name, Draw* d, TensorBase out, object key, object offset, ptrdiff_t per_counter, double ns):
     """Draws into out, any strides; returns the number of counters used."""
     cdef TensorBase target = out
     cdef bint grad = swap_grad_enabled(False)
-    cdef int threads
-    cdef int64_t start
     try:
         check_inplace(out, name)
     finally:
@@ -92,16 +84,7 @@ cdef object fill(str name, Draw* d, TensorBase out, object key, object offset, p
     d.per_counter = per_counter
     d.key = key
     d.offset = offset
-    start = tick()
-    if d.n * ns < RELEASE_GIL_NS:
-        draw_pieces(d, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(d.n * ns)
-        with nogil:
-            draw_pieces(d, threads)
-        leave_kernel()
-    tock(start)
+    run_pieces(draw_piece, d, (d.n + CHUNK - 1) // CHUNK, d.n * ns)
     if target is not out:
         np.copyto(out.a, target.a)
     out.s.version += 1

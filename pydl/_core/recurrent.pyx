@@ -7,13 +7,12 @@ product each over all rows. Both are cut into regions of steps by shapes alone; 
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from pydl._core.gemm cimport gemm
-from pydl._core.kernels cimport FLOPS_PER_LANE_NS, PYDL_B_add, enter_kernel, leave_kernel, pydl_kernels, threads_for
+from pydl._core.kernels cimport FLOPS_PER_LANE_NS, PYDL_B_add, pydl_kernels, run_pieces
 from pydl._core.recurrent_call cimport Call, end_row, first_row, matrix, region_end, run, start, team_of
 from pydl._core.recurrent_single cimport is_single, single_step
 from pydl._core.recurrent_steps cimport (
@@ -274,12 +273,21 @@ cdef int all_products(Call c, const char* x, const char* w_ih, char* dx, char* d
     return 0
 
 
-cdef void sum_columns(const pydl_kernels* t, const char* x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t columns, char* out, ptrdiff_t size,
-                      int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange((columns + COLUMN_BLOCK - 1) // COLUMN_BLOCK, num_threads=threads, schedule="static"):
-        t.reduce.sum_cols(x + i * COLUMN_BLOCK * size, ldx, rows, min(<ptrdiff_t>COLUMN_BLOCK, columns - i * COLUMN_BLOCK),
-                          out + i * COLUMN_BLOCK * size)
+cdef struct Columns:
+    const pydl_kernels* t
+    const char* x
+    ptrdiff_t ldx, rows, n, size     # n columns
+    char* out
+
+
+cdef void sum_columns(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Columns* p = <const Columns*>job
+    cdef ptrdiff_t first = i * COLUMN_BLOCK
+    p.t.reduce.sum_cols(p.x + first * p.size, p.ldx, p.rows, min(<ptrdiff_t>COLUMN_BLOCK, p.n - first), p.out + first * p.size)
+
+
+cdef void run_columns(const Columns* p) noexcept:
+    run_pieces(sum_columns, p, (p.n + COLUMN_BLOCK - 1) // COLUMN_BLOCK, SUM_NS * p.rows * p.n)
 
 
 cdef TensorBase bias_gradient(Call c, bint hidden_side):
@@ -287,17 +295,13 @@ cdef TensorBase bias_gradient(Call c, bint hidden_side):
     cdef Steps* s = &c.s
     cdef cnp.npy_intp columns = s.n_gates * s.hidden
     cdef TensorBase out = new(1, &columns, c.typenum)
-    cdef char* to = cnp.PyArray_BYTES(out.a)
-    cdef double ns = SUM_NS * s.n_rows * columns
-    cdef ptrdiff_t summed = s.summed if hidden_side else columns
-    cdef int threads = 1
-    enter_kernel()
-    threads = threads_for(ns)
-    with nogil:
-        sum_columns(s.t, s.dg, columns, s.n_rows, summed, to, s.size, threads)
-        if summed < columns:
-            sum_columns(s.t, s.dm, s.hidden, s.n_rows, s.hidden, to + summed * s.size, s.size, threads)
-    leave_kernel()
+    cdef Columns p
+    p.t, p.rows, p.size = s.t, s.n_rows, s.size
+    p.x, p.ldx, p.n, p.out = s.dg, columns, s.summed if hidden_side else columns, cnp.PyArray_BYTES(out.a)
+    run_columns(&p)
+    if p.n < columns:
+        p.x, p.ldx, p.n, p.out = s.dm, s.hidden, s.hidden, p.out + p.n * p.size
+        run_columns(&p)
     return out
 
 

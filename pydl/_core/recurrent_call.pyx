@@ -4,13 +4,13 @@
 from operator import index as as_int
 
 cimport cython
-from libc.stdint cimport SIZE_MAX, int64_t
+from libc.stdint cimport SIZE_MAX
 from libc.string cimport memset
 
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory
-from pydl._core.kernels cimport FLOPS_PER_LANE_NS, RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport FLOPS_PER_LANE_NS, run_team, table, threads_for
 from pydl._core.recurrent_steps cimport (
     GRU_AFTER, GRU_BEFORE, LSTM, RNN_RELU, RNN_TANH, Cell, Steps, Walk, pydl_recurrent, step_at, walk,
 )
@@ -214,14 +214,19 @@ cdef int team_of(Call c, double row_ns) noexcept:
     return <int>max(1.0, min(min(<double>threads, <double>blocks), step_ns / STEP_NS))
 
 
+cdef struct Part:
+    const Steps* s
+    Walk what
+    ptrdiff_t i0, i1
+
+
+cdef void walk_part(const void* job, int threads) noexcept nogil:
+    cdef const Part* p = <const Part*>job
+    walk(p.s, p.what, p.i0, p.i1, threads)
+
+
 cdef int run(Call c, Walk what, ptrdiff_t i0, ptrdiff_t i1, int threads, double row_ns) except -1:
-    cdef int64_t start = tick()
-    if threads == 1 and row_ns * (end_row(c, i0, i1) - first_row(c, i0, i1)) < RELEASE_GIL_NS:
-        walk(&c.s, what, i0, i1, 1)
-    else:
-        enter_kernel()
-        with nogil:
-            walk(&c.s, what, i0, i1, threads)
-        leave_kernel()
-    tock(start)
+    cdef Part p
+    p.s, p.what, p.i0, p.i1 = &c.s, what, i0, i1
+    run_team(walk_part, &p, threads, row_ns * (end_row(c, i0, i1) - first_row(c, i0, i1)))
     return 0

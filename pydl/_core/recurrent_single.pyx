@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A single step of RNN, LSTM or GRU: packing W_hh would take longer than the step, so its products read it where it lies."""
 
-from libc.stdint cimport int64_t
-
 from pydl._core.gemm cimport gemm
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, tick, tock
+from pydl._core.kernels cimport run_team
 from pydl._core.recurrent_call cimport Call
 from pydl._core.recurrent_steps cimport GRU_AFTER, GRU_BEFORE, LSTM, RNN_RELU, Steps
 
@@ -22,14 +20,21 @@ cdef int add_product(Steps* s, const char* a, ptrdiff_t k, const char* w, ptrdif
     return gemm(s.size == 8, 1, s.batch, n, k, a, 0, k, 1, w, 0, 1, k, out, 0, ldo, bias, 0, accumulate, 0)
 
 
-cdef void gates(const Steps* s, int phase) noexcept nogil:
+cdef struct Gates:
+    const Steps* s
+    int phase
+
+
+cdef void gates(const void* job, int threads) noexcept nogil:
+    """By one thread: the step is small."""
+    cdef const Steps* s = (<const Gates*>job).s
     cdef ptrdiff_t n = s.batch, hidden = s.hidden, ldg = s.n_gates * hidden
     if s.cell == LSTM:
         s.k.lstm_fwd(n, hidden, s.g, ldg, hidden, s.c0 if s.keep else s.c, hidden, s.c, hidden, s.tc, hidden,
                      s.y if s.w_hr == NULL else s.m, hidden)
     elif s.cell == GRU_AFTER:
         s.k.gru_fwd(n, hidden, s.g, ldg, hidden, s.m, hidden, s.h0, hidden, s.y, hidden)
-    elif s.cell == GRU_BEFORE and phase == 0:
+    elif s.cell == GRU_BEFORE and (<const Gates*>job).phase == 0:
         s.k.gru_reset(n, hidden, s.g, ldg, hidden, s.h0, hidden, s.m, hidden)
     elif s.cell == GRU_BEFORE:
         s.k.gru_update(n, hidden, s.g, ldg, hidden, s.h0, hidden, s.y, hidden)
@@ -37,17 +42,10 @@ cdef void gates(const Steps* s, int phase) noexcept nogil:
         s.k.rnn_fwd(n, hidden, s.y, hidden, s.cell == RNN_RELU)
 
 
-cdef int run_gates(Call c, int phase) except -1:
-    cdef int64_t start = tick()
-    if c.row_ns * c.s.batch < RELEASE_GIL_NS:
-        gates(&c.s, phase)
-    else:
-        enter_kernel()
-        with nogil:
-            gates(&c.s, phase)
-        leave_kernel()
-    tock(start)
-    return 0
+cdef void run_gates(Call c, int phase) noexcept:
+    cdef Gates g
+    g.s, g.phase = &c.s, phase
+    run_team(gates, &g, 1, c.row_ns * c.s.batch)
 
 
 cdef int single_step(Call c, const char* w_hh) except -1:

@@ -4,14 +4,11 @@
 NaN wins and of equal elements the first: neither depends on how the work is cut.
 """
 
-from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
 cimport numpy as cnp
 
-from pydl._core.kernels cimport (
-    RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_extreme_fn, pydl_kernels, table, threads_for, tick, tock,
-)
+from pydl._core.kernels cimport each_piece, pydl_extreme_fn, pydl_kernels, run_team, table, threads_for
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.sums cimport Blocks, blocks_of
@@ -36,66 +33,78 @@ cdef struct Extreme:
     int64_t* part_indices
 
 
-cdef void long_row(const Extreme* e, const char* row, ptrdiff_t n, char* value, int64_t* index, int threads) noexcept nogil:
-    """Extreme elements of the chunks, then the extreme one of these: the first chunk that has it wins."""
-    cdef ptrdiff_t n_chunks = (n + CHUNK - 1) // CHUNK, i
+cdef struct Job:
+    const Extreme* e
+    Blocks b
+    const char* x
+    ptrdiff_t rows, cols, per_outer     # of a piece: rows, columns; pieces of a block
+
+
+cdef void row_chunk(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* p = <const Job*>job
+    cdef const Extreme* e = p.e
+    e.rows(p.x + i * CHUNK * e.itemsize, CHUNK, 1, min(<ptrdiff_t>CHUNK, p.b.n - i * CHUNK), e.part_values + i * e.itemsize,
+           e.part_indices + i)
+
+
+cdef void long_row(const Job* p, ptrdiff_t row, int threads) noexcept nogil:
+    """Extreme elements of the chunks of p.x, then the extreme one of these: the first chunk that has it wins."""
+    cdef const Extreme* e = p.e
+    cdef ptrdiff_t n_chunks = (p.b.n + CHUNK - 1) // CHUNK
     cdef int64_t chunk = 0
-    for i in prange(n_chunks, num_threads=threads, schedule="static"):
-        e.rows(row + i * CHUNK * e.itemsize, CHUNK, 1, min(<ptrdiff_t>CHUNK, n - i * CHUNK), e.part_values + i * e.itemsize,
-               e.part_indices + i)
-    e.rows(e.part_values, n_chunks, 1, n_chunks, value, &chunk)
-    if index != NULL:
-        index[0] = chunk * CHUNK + e.part_indices[chunk]
+    each_piece(row_chunk, p, n_chunks, threads)
+    e.rows(e.part_values, n_chunks, 1, n_chunks, e.values + row * e.itemsize, &chunk)
+    if e.indices != NULL:
+        e.indices[row] = chunk * CHUNK + e.part_indices[chunk]
 
 
-cdef void run_blocks(const Extreme* e, const char* x, Blocks b, int threads) noexcept nogil:
-    cdef ptrdiff_t i, per_outer, cols, first, rows
-    cdef int64_t* none = NULL
-    if b.inner == 1 and b.n <= CHUNK:
-        rows = max(<ptrdiff_t>1, CHUNK // b.n)
-        for i in prange((b.outer + rows - 1) // rows, num_threads=threads, schedule="static"):
-            e.rows(x + i * rows * b.n * e.itemsize, b.n, min(rows, b.outer - i * rows), b.n, e.values + i * rows * e.itemsize,
-                   e.indices + i * rows if e.indices != NULL else none)
-        return
-    if b.inner == 1:
-        for i in range(b.outer):
-            long_row(e, x + i * b.n * e.itemsize, b.n, e.values + i * e.itemsize, e.indices + i if e.indices != NULL else none, threads)
-        return
-    cols = b.inner if threads == 1 or b.outer >= 4 * threads else COLUMN_BLOCK
-    per_outer = (b.inner + cols - 1) // cols
-    for i in prange(b.outer * per_outer, num_threads=threads, schedule="static"):
-        first = (i % per_outer) * cols
-        e.cols(x + ((i // per_outer) * b.n * b.inner + first) * e.itemsize, b.inner, b.n, min(cols, b.inner - first),
-               e.values + ((i // per_outer) * b.inner + first) * e.itemsize,
-               e.indices + (i // per_outer) * b.inner + first if e.indices != NULL else none)
+cdef void some_rows(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* p = <const Job*>job
+    cdef const Extreme* e = p.e
+    cdef ptrdiff_t row = i * p.rows
+    e.rows(p.x + row * p.b.n * e.itemsize, p.b.n, min(p.rows, p.b.outer - row), p.b.n, e.values + row * e.itemsize,
+           e.indices + row if e.indices != NULL else NULL)
+
+
+cdef void some_columns(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* p = <const Job*>job
+    cdef const Extreme* e = p.e
+    cdef ptrdiff_t outer = i // p.per_outer, first = (i % p.per_outer) * p.cols, to = outer * p.b.inner + first
+    e.cols(p.x + (outer * p.b.n * p.b.inner + first) * e.itemsize, p.b.inner, p.b.n, min(p.cols, p.b.inner - first),
+           e.values + to * e.itemsize, e.indices + to if e.indices != NULL else NULL)
+
+
+cdef void run_blocks(const void* job, int threads) noexcept nogil:
+    cdef Job p = (<const Job*>job)[0]
+    cdef ptrdiff_t i
+    if p.b.inner == 1 and p.b.n <= CHUNK:
+        p.rows = max(<ptrdiff_t>1, CHUNK // p.b.n)
+        each_piece(some_rows, &p, (p.b.outer + p.rows - 1) // p.rows, threads)
+    elif p.b.inner == 1:
+        for i in range(p.b.outer):
+            long_row(&p, i, threads)
+            p.x += p.b.n * p.e.itemsize
+    else:
+        p.cols = p.b.inner if threads == 1 or p.b.outer >= 4 * threads else COLUMN_BLOCK
+        p.per_outer = (p.b.inner + p.cols - 1) // p.cols
+        each_piece(some_columns, &p, p.b.outer * p.per_outer, threads)
 
 
 cdef int run(Extreme* e, TensorBase x, tuple dims) except -1:
     """Fills e.values and, unless NULL, e.indices, which have one element for each of x outside of dims; none of dims is empty."""
-    cdef Blocks b
-    cdef cnp.ndarray a = blocks_of(x.a, dims, &b)
-    cdef const char* data = cnp.PyArray_BYTES(a)
-    cdef double work = <double>b.outer * <double>b.n * <double>b.inner * NS_PER_ELEMENT
+    cdef Job p
+    cdef cnp.ndarray a = blocks_of(x.a, dims, &p.b)
+    cdef double work = <double>p.b.outer * <double>p.b.n * <double>p.b.inner * NS_PER_ELEMENT
     cdef size_t n_chunks = 0, n_bytes = 0
     cdef char* parts = NULL
-    cdef int threads
-    cdef int64_t start
-    if b.inner == 1 and b.n > CHUNK:
-        n_chunks = (b.n + CHUNK - 1) // CHUNK
+    if p.b.inner == 1 and p.b.n > CHUNK:
+        n_chunks = (p.b.n + CHUNK - 1) // CHUNK
         n_bytes = n_chunks * (sizeof(int64_t) + e.itemsize)
         parts = <char*>scratch(n_bytes)
         e.part_indices = <int64_t*>parts
         e.part_values = parts + n_chunks * sizeof(int64_t)
-    start = tick()
-    if work < RELEASE_GIL_NS:
-        run_blocks(e, data, b, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            run_blocks(e, data, b, threads)
-        leave_kernel()
-    tock(start)
+    p.e, p.x = e, cnp.PyArray_BYTES(a)
+    run_team(run_blocks, &p, threads_for(work), work)
     if parts != NULL:
         scratch_free(parts, n_bytes)
     return 0

@@ -32,7 +32,7 @@ cdef struct Lines:
     ptrdiff_t strides[MAX_AXES]
     const int64_t* tables[MAX_AXES]
     ptrdiff_t n_lines, m, n, ldx
-    ptrdiff_t rows_in_part, parts             # each line is cut into parts
+    ptrdiff_t rows_in_part, parts, per_piece  # each line is cut into parts, of which a thread takes per_piece at a time
     const int64_t* index                      # of the rows of x in a line
     const int64_t* runs                       # how many rows from each on follow each other; NULL where they are too short
     const int64_t* outside                    # m times -1, and the runs of that

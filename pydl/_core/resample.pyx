@@ -5,7 +5,6 @@ Channels-last memory in, channels-last memory out; anything else is read and wri
 depends on the shapes alone, and every element is computed by one kernel call: the bits do not depend on the threads.
 """
 
-from cython.parallel cimport prange
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
@@ -13,7 +12,7 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.formats cimport contiguous_memory, is_channels_last, new_channels_last, wants_public
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock
+from pydl._core.kernels cimport run_pieces, run_uneven_pieces, table
 from pydl._core.storage cimport scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_contiguous, is_float, new
 
@@ -80,14 +79,9 @@ cdef void run_task(const Lines* p, ptrdiff_t unit, ptrdiff_t end) noexcept nogil
                 i = i - 1
 
 
-cdef void run_units(const Lines* p, ptrdiff_t n_units, ptrdiff_t per_task, int threads) noexcept nogil:
-    cdef ptrdiff_t i, n_tasks = (n_units + per_task - 1) // per_task
-    if p.start != NULL:                           # sums differ in length
-        for i in prange(n_tasks, num_threads=threads, schedule="dynamic"):
-            run_task(p, i * per_task, min(n_units, (i + 1) * per_task))
-    else:
-        for i in prange(n_tasks, num_threads=threads, schedule="static"):
-            run_task(p, i * per_task, min(n_units, (i + 1) * per_task))
+cdef void run_piece(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Lines* p = <const Lines*>job
+    run_task(p, i * p.per_piece, min(p.n_lines * p.parts, (i + 1) * p.per_piece))
 
 
 cdef ptrdiff_t find_runs(const int64_t* index, ptrdiff_t m, int64_t* runs) noexcept nogil:
@@ -115,29 +109,21 @@ cdef void prepare_copies(Lines* p, int64_t* room) noexcept nogil:
 
 cdef int run_lines(Lines* p, double ns_per_element) except -1:
     """Cuts, threads, runs; y must have elements."""
-    cdef ptrdiff_t n_units, per_task
+    cdef ptrdiff_t n_pieces
     cdef size_t n_bytes = 3 * p.m * sizeof(int64_t)
     cdef double work = <double>p.n_lines * <double>p.m * <double>p.n * ns_per_element + 10.0 * p.n_lines
-    cdef int threads
-    cdef int64_t start
     cdef int64_t* room = NULL
     p.rows_in_part = min(p.m, max(<ptrdiff_t>1, CHUNK // p.n))
     p.parts = (p.m + p.rows_in_part - 1) // p.rows_in_part
-    n_units = p.n_lines * p.parts
-    per_task = max(<ptrdiff_t>1, CHUNK // (p.rows_in_part * p.n))
+    p.per_piece = max(<ptrdiff_t>1, CHUNK // (p.rows_in_part * p.n))
+    n_pieces = (p.n_lines * p.parts + p.per_piece - 1) // p.per_piece
     if p.start == NULL and (p.n_outer > 0 or p.n < SHORT_RUN):
         room = <int64_t*>scratch(n_bytes)
         prepare_copies(p, room)
-    start = tick()
-    if work < RELEASE_GIL_NS:
-        run_units(p, n_units, per_task, 1)
+    if p.start != NULL:                           # sums differ in length
+        run_uneven_pieces(run_piece, p, n_pieces, work)
     else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            run_units(p, n_units, per_task, threads)
-        leave_kernel()
-    tock(start)
+        run_pieces(run_piece, p, n_pieces, work)
     if room != NULL:
         scratch_free(room, n_bytes)
     return 0

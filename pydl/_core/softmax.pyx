@@ -4,14 +4,13 @@
 Rows are cut among the threads in blocks whose size depends on the shape alone; a row is never split.
 """
 
-from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 
 import numpy as np
 cimport numpy as cnp
 
 from pydl._core.formats cimport new_like
-from pydl._core.kernels cimport RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock
+from pydl._core.kernels cimport pydl_kernels, run_pieces, table
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, new_contiguous
 
@@ -54,52 +53,46 @@ cdef TensorBase moved_back(TensorBase y, TensorBase like, int dim):
     return out
 
 
-cdef void run_rows(fwd_fn forward, bwd_fn backward, const char* a, const char* b, char* out, ptrdiff_t rows, ptrdiff_t n,
-                   ptrdiff_t itemsize, int threads) noexcept nogil:
-    """forward(a -> out) or, where forward is NULL, backward(a, b -> out), all of contiguous rows."""
-    cdef ptrdiff_t per_task = max(<ptrdiff_t>1, CHUNK // n), i, at, m
-    for i in prange((rows + per_task - 1) // per_task, num_threads=threads, schedule="static"):
-        at = i * per_task * n * itemsize
-        m = min(per_task, rows - i * per_task)
-        if forward != NULL:
-            forward(a + at, n, out + at, n, m, n)
-        else:
-            backward(a + at, n, b + at, n, out + at, n, m, n)
+cdef struct Rows:
+    fwd_fn forward            # a -> out; NULL: backward, (a, b) -> out; all of contiguous rows
+    bwd_fn backward
+    const char* a
+    const char* b
+    char* out
+    ptrdiff_t rows, n, itemsize, per_piece
+
+
+cdef void run_rows(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Rows* p = <const Rows*>job
+    cdef ptrdiff_t row = i * p.per_piece, m = min(p.per_piece, p.rows - row), at = row * p.n * p.itemsize
+    if p.forward != NULL:
+        p.forward(p.a + at, p.n, p.out + at, p.n, m, p.n)
+    else:
+        p.backward(p.a + at, p.n, p.b + at, p.n, p.out + at, p.n, m, p.n)
 
 
 cdef TensorBase softmax_any(str name, fwd_fn forward, bwd_fn backward, TensorBase a, TensorBase b, int dim):
     cdef cnp.npy_intp shape[MAX_DIMS]
-    cdef int ndim = cnp.PyArray_NDIM(a.a), threads
+    cdef int ndim = cnp.PyArray_NDIM(a.a)
     cdef TensorBase x, y = None, out
-    cdef ptrdiff_t size = cnp.PyArray_SIZE(a.a), n, itemsize = cnp.PyArray_ITEMSIZE(a.a)
-    cdef const char* pa
-    cdef const char* pb = NULL
-    cdef char* po
-    cdef int64_t start
+    cdef ptrdiff_t size = cnp.PyArray_SIZE(a.a)
+    cdef Rows p
     if b is not None and (cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a) or (<object>a.a).shape != (<object>b.a).shape):
         raise ShapeError(f"{name}: dy {(<object>a.a).shape} {a.a.dtype} does not match y {(<object>b.a).shape} {b.a.dtype}")
     if dim < 0 or dim >= max(ndim, 1):
         raise IndexError(f"{name}: dim {dim} is out of range for {ndim} dimensions")
     if size == 0:
         return new_like(a)
+    p.forward, p.backward, p.itemsize = forward, backward, cnp.PyArray_ITEMSIZE(a.a)
     x = dense(a, dim, shape)
     if b is not None:
         y = dense(b, dim, shape)
-        pb = cnp.PyArray_BYTES(y.a)
+        p.b = cnp.PyArray_BYTES(y.a)
     out = new(ndim, shape, cnp.PyArray_TYPE(a.a))
-    n = shape[ndim - 1] if ndim else 1
-    pa = cnp.PyArray_BYTES(x.a)
-    po = cnp.PyArray_BYTES(out.a)
-    start = tick()
-    if size * NS_PER_ELEMENT < RELEASE_GIL_NS:
-        run_rows(forward, backward, pa, pb, po, size // n, n, itemsize, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(size * NS_PER_ELEMENT)
-        with nogil:
-            run_rows(forward, backward, pa, pb, po, size // n, n, itemsize, threads)
-        leave_kernel()
-    tock(start)
+    p.a, p.out = cnp.PyArray_BYTES(x.a), cnp.PyArray_BYTES(out.a)
+    p.n = shape[ndim - 1] if ndim else 1
+    p.rows, p.per_piece = size // p.n, max(<ptrdiff_t>1, CHUNK // p.n)
+    run_pieces(run_rows, &p, (p.rows + p.per_piece - 1) // p.per_piece, size * NS_PER_ELEMENT)
     return moved_back(out, a, dim)
 
 
@@ -138,7 +131,7 @@ cdef struct Loss:
     const void* weight
     int64_t ignore
     double smoothing
-    ptrdiff_t rows, n, itemsize
+    ptrdiff_t rows, n, itemsize, per_piece
     char* loss
     char* row_weight
     char* e                    # NULL: not saved
@@ -148,35 +141,23 @@ cdef struct Loss:
     char* dx
 
 
-cdef void loss_rows(const Loss* p, int threads) noexcept nogil:
-    cdef ptrdiff_t per_task = max(<ptrdiff_t>1, CHUNK // p.n), i, r, m
-    for i in prange((p.rows + per_task - 1) // per_task, num_threads=threads, schedule="static"):
-        r = i * per_task
-        m = min(per_task, p.rows - r)
-        if p.dx == NULL:
-            p.k.softmax.cross_entropy(p.x + r * p.n * p.itemsize, p.n, p.target + r, 1, m, p.n, p.weight, p.ignore, p.smoothing,
-                                      p.loss + r * p.itemsize, p.row_weight + r * p.itemsize,
-                                      p.e + r * p.n * p.itemsize if p.e != NULL else NULL, p.n,
-                                      p.sum + r * p.itemsize if p.sum != NULL else NULL)
-        else:
-            p.k.softmax.cross_entropy_bwd(p.x + r * p.n * p.itemsize, p.n, p.sum + r * p.itemsize, p.target + r, 1, m, p.n, p.weight,
-                                          p.ignore, p.smoothing, p.g + r * p.g_stride * p.itemsize, p.g_stride,
-                                          p.dx + r * p.n * p.itemsize, p.n)
+cdef void loss_rows(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Loss* p = <const Loss*>job
+    cdef ptrdiff_t r = i * p.per_piece, m = min(p.per_piece, p.rows - r)
+    if p.dx == NULL:
+        p.k.softmax.cross_entropy(p.x + r * p.n * p.itemsize, p.n, p.target + r, 1, m, p.n, p.weight, p.ignore, p.smoothing,
+                                  p.loss + r * p.itemsize, p.row_weight + r * p.itemsize,
+                                  p.e + r * p.n * p.itemsize if p.e != NULL else NULL, p.n,
+                                  p.sum + r * p.itemsize if p.sum != NULL else NULL)
+    else:
+        p.k.softmax.cross_entropy_bwd(p.x + r * p.n * p.itemsize, p.n, p.sum + r * p.itemsize, p.target + r, 1, m, p.n, p.weight,
+                                      p.ignore, p.smoothing, p.g + r * p.g_stride * p.itemsize, p.g_stride,
+                                      p.dx + r * p.n * p.itemsize, p.n)
 
 
 cdef void run_loss(Loss* p) noexcept:
-    cdef double work = <double>p.rows * <double>p.n * NS_PER_ELEMENT
-    cdef int threads
-    cdef int64_t start = tick()
-    if work < RELEASE_GIL_NS:
-        loss_rows(p, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            loss_rows(p, threads)
-        leave_kernel()
-    tock(start)
+    p.per_piece = max(<ptrdiff_t>1, CHUNK // p.n)
+    run_pieces(loss_rows, p, (p.rows + p.per_piece - 1) // p.per_piece, <double>p.rows * <double>p.n * NS_PER_ELEMENT)
 
 
 cdef int fill_loss(Loss* p, TensorBase x, TensorBase target, TensorBase weight, object ignore_index, double smoothing) except -1:

@@ -5,8 +5,6 @@ A long row is cut into chunks of a fixed length whose sums are added in order, s
 """
 
 cimport cython
-from cython.parallel cimport prange
-from libc.stdint cimport int64_t
 
 import numpy as np
 cimport numpy as cnp
@@ -14,9 +12,7 @@ cimport numpy as cnp
 from pydl._core.eltwise cimport binary_float
 from pydl._core.formats cimport contiguous_memory
 from pydl._core.promote cimport number
-from pydl._core.kernels cimport (
-    PYDL_B_div, RELEASE_GIL_NS, enter_kernel, leave_kernel, pydl_kernels, table, threads_for, tick, tock,
-)
+from pydl._core.kernels cimport PYDL_B_div, each_piece, pydl_kernels, run_team, table, threads_for
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.shape cimport expand, reshape, shape_of
 from pydl._core.storage cimport scratch, scratch_free
@@ -60,44 +56,58 @@ cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks):
     return np.ascontiguousarray(np.transpose(a, [d for d in range(ndim) if not reduced[d]] + [d for d in range(ndim) if reduced[d]]))
 
 
-cdef void sum_long_row(const pydl_kernels* k, const char* row, ptrdiff_t n, ptrdiff_t itemsize, char* parts, char* out,
-                       int threads) noexcept nogil:
-    cdef ptrdiff_t n_chunks = (n + CHUNK - 1) // CHUNK, i
-    for i in prange(n_chunks, num_threads=threads, schedule="static"):
-        k.reduce.sum_rows(row + i * CHUNK * itemsize, CHUNK, 1, min(<ptrdiff_t>CHUNK, n - i * CHUNK), parts + i * itemsize)
-    k.reduce.sum_rows(parts, n_chunks, 1, n_chunks, out)
+cdef struct Job:
+    const pydl_kernels* k
+    Blocks b
+    ptrdiff_t itemsize
+    const char* x
+    char* parts                          # sums of a long row's chunks
+    char* out
+    ptrdiff_t rows, cols, per_outer      # of a piece: rows, columns; pieces of a block
 
 
-cdef void sum_blocks(const pydl_kernels* k, const char* x, Blocks b, ptrdiff_t itemsize, char* parts, char* out,
-                     int threads) noexcept nogil:
-    cdef ptrdiff_t i, per_outer, cols, first, rows
-    if b.inner == 1 and b.n <= CHUNK:
-        rows = max(<ptrdiff_t>1, CHUNK // max(b.n, <ptrdiff_t>1))
-        for i in prange((b.outer + rows - 1) // rows, num_threads=threads, schedule="static"):
-            k.reduce.sum_rows(x + i * rows * b.n * itemsize, b.n, min(rows, b.outer - i * rows), b.n, out + i * rows * itemsize)
-        return
-    if b.inner == 1:
-        for i in range(b.outer):
-            sum_long_row(k, x + i * b.n * itemsize, b.n, itemsize, parts, out + i * itemsize, threads)
-        return
-    cols = b.inner if threads == 1 or b.outer >= 4 * threads else COLUMN_BLOCK
-    per_outer = (b.inner + cols - 1) // cols
-    for i in prange(b.outer * per_outer, num_threads=threads, schedule="static"):
-        first = (i % per_outer) * cols
-        k.reduce.sum_cols(x + ((i // per_outer) * b.n * b.inner + first) * itemsize, b.inner, b.n, min(cols, b.inner - first),
-                          out + ((i // per_outer) * b.inner + first) * itemsize)
+cdef void row_chunk(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* p = <const Job*>job
+    p.k.reduce.sum_rows(p.x + i * CHUNK * p.itemsize, CHUNK, 1, min(<ptrdiff_t>CHUNK, p.b.n - i * CHUNK), p.parts + i * p.itemsize)
+
+
+cdef void some_rows(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* p = <const Job*>job
+    cdef ptrdiff_t row = i * p.rows
+    p.k.reduce.sum_rows(p.x + row * p.b.n * p.itemsize, p.b.n, min(p.rows, p.b.outer - row), p.b.n, p.out + row * p.itemsize)
+
+
+cdef void some_columns(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Job* p = <const Job*>job
+    cdef ptrdiff_t outer = i // p.per_outer, first = (i % p.per_outer) * p.cols
+    p.k.reduce.sum_cols(p.x + (outer * p.b.n * p.b.inner + first) * p.itemsize, p.b.inner, p.b.n, min(p.cols, p.b.inner - first),
+                        p.out + (outer * p.b.inner + first) * p.itemsize)
+
+
+cdef void sum_blocks(const void* job, int threads) noexcept nogil:
+    cdef Job p = (<const Job*>job)[0]
+    cdef ptrdiff_t n_chunks = (p.b.n + CHUNK - 1) // CHUNK, i
+    if p.b.inner == 1 and p.b.n <= CHUNK:
+        p.rows = max(<ptrdiff_t>1, CHUNK // max(p.b.n, <ptrdiff_t>1))
+        each_piece(some_rows, &p, (p.b.outer + p.rows - 1) // p.rows, threads)
+    elif p.b.inner == 1:
+        for i in range(p.b.outer):
+            each_piece(row_chunk, &p, n_chunks, threads)
+            p.k.reduce.sum_rows(p.parts, n_chunks, 1, n_chunks, p.out + i * p.itemsize)
+            p.x += p.b.n * p.itemsize
+    else:
+        p.cols = p.b.inner if threads == 1 or p.b.outer >= 4 * threads else COLUMN_BLOCK
+        p.per_outer = (p.b.inner + p.cols - 1) // p.cols
+        each_piece(some_columns, &p, p.b.outer * p.per_outer, threads)
 
 
 cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef int d, n_out = 0
-    cdef Blocks b
+    cdef Job p
     cdef TensorBase out
     cdef cnp.ndarray a
-    cdef void* parts = NULL
     cdef size_t n_bytes = 0
-    cdef ptrdiff_t itemsize = cnp.PyArray_ITEMSIZE(x.a)
-    cdef int threads = 1
     cdef double work = <double>cnp.PyArray_SIZE(x.a) * NS_PER_ELEMENT
     for d in range(cnp.PyArray_NDIM(x.a)):
         if d not in dims:
@@ -114,25 +124,15 @@ cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
         return out
     if x.own_format:    # sums keep one order whatever the memory's is
         x = contiguous_memory(x)
-    a = blocks_of(x.a, dims, &b)
-    if b.inner == 1 and b.n > CHUNK:
-        n_bytes = ((b.n + CHUNK - 1) // CHUNK) * itemsize
-        parts = scratch(n_bytes)
-    cdef const pydl_kernels* k = table(is_f64(x))
-    cdef const char* data = cnp.PyArray_BYTES(a)
-    cdef char* result = cnp.PyArray_BYTES(out.a)
-    cdef int64_t start = tick()
-    if work < RELEASE_GIL_NS:
-        sum_blocks(k, data, b, itemsize, <char*>parts, result, 1)
-    else:
-        enter_kernel()
-        threads = threads_for(work)
-        with nogil:
-            sum_blocks(k, data, b, itemsize, <char*>parts, result, threads)
-        leave_kernel()
-    tock(start)
-    if parts != NULL:
-        scratch_free(parts, n_bytes)
+    a = blocks_of(x.a, dims, &p.b)
+    p.itemsize, p.parts = cnp.PyArray_ITEMSIZE(x.a), NULL
+    if p.b.inner == 1 and p.b.n > CHUNK:
+        n_bytes = ((p.b.n + CHUNK - 1) // CHUNK) * p.itemsize
+        p.parts = <char*>scratch(n_bytes)
+    p.k, p.x, p.out = table(is_f64(x)), cnp.PyArray_BYTES(a), cnp.PyArray_BYTES(out.a)
+    run_team(sum_blocks, &p, threads_for(work), work)
+    if p.parts != NULL:
+        scratch_free(p.parts, n_bytes)
     return out
 
 

@@ -9,8 +9,6 @@ cimport cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cython.parallel cimport prange
-from libc.stdint cimport int64_t
 from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
@@ -18,9 +16,7 @@ cimport numpy as cnp
 
 from pydl._core.formats cimport channels_last, contiguous_memory, is_channels_last, new_like
 from pydl._core.inplace cimport check_inplace
-from pydl._core.kernels cimport (
-    RELEASE_GIL_NS, enter_kernel, leave_kernel, table, threads_for, tick, tock,
-)
+from pydl._core.kernels cimport run_pieces, table
 from pydl._core.storage cimport Storage, scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, swap_grad_enabled
 
@@ -265,9 +261,15 @@ cdef class Plan:
         return 0
 
 
-cdef void run_chunk(const Part* parts, ptrdiff_t n_parts, ptrdiff_t chunk) noexcept nogil:
-    cdef ptrdiff_t low = 0, high = n_parts - 1, middle, at, offset
+cdef struct Parts:
+    const Part* first
+    ptrdiff_t n
+
+
+cdef void run_chunk(const void* job, ptrdiff_t chunk) noexcept nogil:
+    cdef const Part* parts = (<const Parts*>job).first
     cdef const Part* part
+    cdef ptrdiff_t low = 0, high = (<const Parts*>job).n - 1, middle, at, offset
     while low < high:                     # the last part that starts at or before this chunk
         middle = (low + high + 1) // 2
         if parts[middle].first_chunk <= chunk:
@@ -282,33 +284,19 @@ cdef void run_chunk(const Part* parts, ptrdiff_t n_parts, ptrdiff_t chunk) noexc
             &part.h, min(<ptrdiff_t>CHUNK, part.n - at))
 
 
-cdef void run_chunks(const Part* parts, ptrdiff_t n_parts, ptrdiff_t n_chunks, int threads) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in prange(n_chunks, num_threads=threads, schedule="static"):
-        run_chunk(parts, n_parts, i)
-
-
-cdef void run_serially(const Part* parts, ptrdiff_t n_parts) noexcept:
-    cdef ptrdiff_t i
-    cdef const Part* part
-    for i in range(n_parts):
-        part = parts + i
-        if part.n:
-            part.fn(part.p, part.g, part.s[0], part.s[1], part.s[2], &part.h, part.n)
+cdef void run_part(const void* job, ptrdiff_t i) noexcept nogil:
+    cdef const Part* part = (<const Parts*>job).first + i
+    if part.n:
+        part.fn(part.p, part.g, part.s[0], part.s[1], part.s[2], &part.h, part.n)
 
 
 cdef void run_all(const Part* parts, ptrdiff_t n_parts, ptrdiff_t n_chunks, double work_ns) noexcept:
-    cdef int threads
-    cdef int64_t start = tick()
-    if work_ns < RELEASE_GIL_NS:
-        run_serially(parts, n_parts)
+    cdef Parts p
+    p.first, p.n = parts, n_parts
+    if n_chunks <= n_parts:               # short ones
+        run_pieces(run_part, &p, n_parts, work_ns)
     else:
-        enter_kernel()
-        threads = threads_for(work_ns)
-        with nogil:
-            run_chunks(parts, n_parts, n_chunks, threads)
-        leave_kernel()
-    tock(start)
+        run_pieces(run_chunk, &p, n_chunks, work_ns)
 
 
 cdef int take_step(Rule rule, list groups, object state) except -1:
