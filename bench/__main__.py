@@ -4,6 +4,7 @@
 import argparse
 import datetime
 import json
+import signal
 import sys
 import tempfile
 import uuid
@@ -15,7 +16,7 @@ from bench.machine import ROOT
 from bench.peers import PEERS
 from bench.row import Row
 from bench.rows import ROWS, chosen
-from bench.run import FULL, QUICK, measure, start
+from bench.run import FULL, QUICK, ending_workers, measure, start
 
 Record = dict[str, Any]
 README_ROWS = (
@@ -76,10 +77,10 @@ def run(a: argparse.Namespace, folder: Path) -> list[Record]:
     versions: dict[str, Any] = {}
     for threads in a.thread_counts:
         rows = [r for r in a.chosen if threads in r.threads]
-        workers = start(a.peer_names, threads, folder, required=bool(a.peers))
-        versions |= {w.peer.name: w.about for w in workers}
-        limits = next((w.about for w in workers if w.peer.name == "machine"), None)
-        try:
+        with ending_workers() as workers:
+            start(workers, a.peer_names, threads, folder, required=bool(a.peers))
+            versions |= {w.peer.name: w.about for w in workers}
+            limits = next((w.about for w in workers if w.peer.name == "machine"), None)
             for row in rows:
                 print(f"{threads}T {row.name}", file=sys.stderr)
                 found = []
@@ -88,9 +89,6 @@ def run(a: argparse.Namespace, folder: Path) -> list[Record]:
                     extra["isa"] = versions[record["library"]].get("isa")
                     found.append({**common, **extra, **record})
                 records += keep(found, a.out)
-        finally:
-            for w in workers:
-                w.close()
     if any(part in "import" for part in a.rows.split(",")):
         for record in install.records(a.peer_names, a.quick, a.wheel):
             version = versions.get(record["library"], {}).get("version")
@@ -98,9 +96,23 @@ def run(a: argparse.Namespace, folder: Path) -> list[Record]:
     return records
 
 
+def end_as_by_ctrl_c() -> None:
+    """SIGTERM and SIGHUP become an exception, so that the worker processes end too; nohup stays nohup."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+
+
 def main() -> int:
     """Run the command; 1 where pydl failed a row, 0 otherwise."""
     a = arguments()
+    end_as_by_ctrl_c()
     if a.read:
         parts = a.rows.split(",")
         records = [r for r in report.last_run(a.read) if any(part in r["row"] for part in parts)]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,12 @@ class Worker:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=env, cwd=folder
         )
-        self.about = self._answer()
-        self._stand_still(True)
+        try:
+            self.about = self._answer()
+            self._stand_still(True)
+        except BaseException:
+            self.kill()
+            raise
 
     def _stand_still(self, still: bool) -> None:
         if self.process is not None and hasattr(signal, "SIGSTOP"):
@@ -87,10 +92,32 @@ class Worker:
         self.process.communicate()
         self.log.close()
 
+    def kill(self) -> None:
+        """End the process at once, standing or at work."""
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.communicate()
+        self.log.close()
 
-def start(names: list[str], threads: int, folder: Path, required: bool) -> list[Worker]:
-    """Start a worker per peer; say which cannot run here. With `required`, such a peer is an error."""
-    workers = []
+
+@contextmanager
+def ending_workers() -> Iterator[list[Worker]]:
+    """A list of workers that end with the block: by themselves, but killed where Ctrl-C or an error ends it. A process
+    that stands still would outlive this one."""
+    workers: list[Worker] = []
+    try:
+        yield workers
+    except BaseException:
+        for worker in workers:
+            worker.kill()
+        raise
+    for worker in workers:
+        worker.close()
+
+
+def start(workers: list[Worker], names: list[str], threads: int, folder: Path, required: bool) -> None:
+    """Add a running worker per peer; say which cannot run here. With `required`, such a peer is an error."""
     for peer in [MACHINE, *(PEERS[n] for n in names)]:
         worker = Worker(peer, threads, folder)
         if "failed" not in worker.about:
@@ -101,7 +128,6 @@ def start(names: list[str], threads: int, folder: Path, required: bool) -> list[
         if peer.name == "pydl" or (required and peer is not MACHINE):
             raise SystemExit(f"bench: {message}")
         print(message, file=sys.stderr)
-    return workers
 
 
 def measure(row: Row, workers: list[Worker], plan: Plan) -> Iterator[dict[str, Any]]:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,37 @@ def test_command_measures_checks_and_records(tmp_path: Path, root: Path) -> None
         assert r["seconds"] > 0 and r["error"] <= r["tolerance"] and len(r["turns"]) == 2
         assert {"cpu", "cpu_flags", "commit", "date", "threads", "version", "isa", "load"} <= set(r)
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def _children(pid: int) -> dict[int, str]:
+    """The state of each child: T for one that stands still."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    stats = {int(child): Path(f"/proc/{child}/stat") for child in children}
+    return {child: stat.read_text().rpartition(")")[2].split()[0] for child, stat in stats.items() if stat.exists()}
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
+@pytest.mark.parametrize(("name", "n_still"), [("SIGTERM", 2), ("SIGHUP", 1), ("SIGINT", 1)])
+def test_whatever_ends_it_ends_its_workers(name: str, n_still: int, root: Path) -> None:
+    """They stand still most of the time: nobody would wake them."""
+    rows = ["--rows", "chain,softmax,tiny", "--threads", "1", "--peers", "pydl,numpy"]
+    number = signal.Signals[name]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", *rows],
+        cwd=root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a background job or nohup ignores it
+    ) as process:
+        workers: dict[int, str] = {}
+        while process.poll() is None and list(workers.values()).count("T") < n_still:
+            workers |= _children(process.pid)
+            time.sleep(0.002)
+        assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(30) == (-number if name == "SIGINT" else 128 + number)
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
 @pytest.mark.parametrize("arguments, part", [
