@@ -43,11 +43,16 @@ backends = SimpleNamespace(
 
 
 def nearest(name: str, covered: Iterable[str], module: str = "pydl") -> str:
-    """The text of the AttributeError for a name that a module has not, with the nearest one that it has."""
-    import difflib  # not at import: it takes milliseconds
+    """The text of the AttributeError for a name that a module has not, with the nearest one that it has.
 
+    Names with an underscore are asked for by tools, which take what comes, and in great numbers.
+    """
     if name in ("float16", "half", "bfloat16", "complex64", "complex128", "cfloat", "cdouble"):
         return f"pydl has no {name}: tensors are float32, float64, integers or bool ({_PAGE})"
+    if name.startswith("_"):
+        return f"module {module!r} has no attribute {name!r}"
+    import difflib  # not at import: it takes milliseconds
+
     close = difflib.get_close_matches(name, [n for n in covered if not n.startswith("_")], 1)
     hint = f"; the nearest name is {module}.{close[0]}" if close else ""
     return f"module {module!r} has no attribute {name!r}{hint} ({_PAGE})"

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -26,6 +28,20 @@ def train(folder: Path, data: str, *options: object, picture: bool = False) -> i
     needs_extras(data)
     with contextlib.nullcontext() if picture else mock.patch.object(task_of(data), "draw"):
         return main(["train", data, "--out", str(folder), *map(str, options)])
+
+
+@contextlib.contextmanager
+def few_digits(n: int = 190) -> Iterator[None]:
+    """So many digits to train on, and 40 to test: an epoch of the default batch of 32 has 6 steps in place of 45. For
+    what does not depend on how well they are learnt."""
+    pytest.importorskip("sklearn", reason="the examples need the extra `examples`")
+    from pydl.cli.tasks import digits
+
+    whole = digits.load()
+    parts = {"train_x": n, "train_y": n, "test_x": 40, "test_y": 40}
+    few = replace(whole, **{name: getattr(whole, name)[:k].clone() for name, k in parts.items()})
+    with mock.patch.object(digits, "load", lambda: few):
+        yield
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -61,6 +61,20 @@ def _quick(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item in left]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[object]:
+    """Collecting makes objects that all stay: the garbage collector would look through them again and again, and in
+    every test that calls it."""
+    gc.disable()
+    try:
+        result = yield
+    finally:
+        gc.enable()
+    gc.collect()
+    gc.freeze()
+    return result
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--quick"):
         _quick(config, items)

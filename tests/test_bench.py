@@ -20,7 +20,12 @@ from bench.row import Row, Statement, as_arrays, relative_error
 from bench.rows import ROWS, chosen
 from bench.run import Plan, measure, median_ratio
 
-SMALL = [pytest.param(row, id=row.name) for row in ROWS if row.flops <= 3e9]
+# A run of the benchmark checks each row that it times; here, those that take a second or more are for --slow.
+SMALL = [
+    pytest.param(row, id=row.name, marks=[pytest.mark.slow] if row.flops > 5e8 or row.n_bytes > 1e8 else [])
+    for row in ROWS
+    if row.flops <= 3e9
+]
 PLAN = Plan(turns=3, seconds=0.0, rest=0.0)
 
 

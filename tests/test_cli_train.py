@@ -14,7 +14,7 @@ import pytest
 import pydl
 from pydl.cli import main
 from pydl.io import safetensors
-from tests.commands import refused, train, weights
+from tests.commands import few_digits, refused, train, weights
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("threads")]  # `--threads` is for the whole process
 PICTURE, WEIGHTS = "digits_cnn.png", "digits_cnn.safetensors"
@@ -67,6 +67,7 @@ def test_the_split_is_the_promised_one():
 
 
 @pytest.mark.parametrize("model", ["cnn", "mlp"])
+@few_digits()
 def test_a_seed_gives_the_same_bits_on_any_number_of_threads(model, tmp_path):
     found = []
     for i, options in enumerate([("--threads", 1), ("--threads", 2), ("--threads", 1, "--seed", 1)]):
@@ -162,12 +163,13 @@ def at_step(monkeypatch, n_steps, act):
 @pytest.mark.parametrize(
     ("options", "n_steps", "every"),
     [
-        (("--model", "cnn"), 100, 7),
-        (("--model", "mlp", "--optimizer", "adam", "--scheduler", "step"), 45, 45),
-        (("--model", "mlp", "--scheduler", "onecycle", "--patience", 1), 73, 9),
-        (("--model", "mlp", "--scheduler", "none", "--optimizer", "adamw", "--batch", 50), 31, None),
+        (("--model", "cnn"), 14, 3),
+        (("--model", "mlp", "--optimizer", "adam", "--scheduler", "step"), 6, 6),
+        (("--model", "mlp", "--scheduler", "onecycle", "--patience", 1), 9, 4),
+        (("--model", "mlp", "--scheduler", "none", "--optimizer", "adamw", "--batch", 50), 5, None),
     ],
 )
+@few_digits()
 def test_a_resumed_run_ends_with_the_same_bits(options, n_steps, every, tmp_path, monkeypatch, capsys):
     """Killed in the middle of an epoch, at its end, with dropout, batch norm, momentum and a schedule under way."""
     options = (*options, "--epochs", 3)

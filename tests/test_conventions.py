@@ -32,8 +32,17 @@ LONGER = {
 }
 
 
+def statements(text: str) -> Iterator[ast.stmt]:
+    """All of a file, without a look into their expressions, which are most of the tree."""
+    todo: list[Any] = [ast.parse(text)]
+    for node in todo:
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            todo += getattr(node, field, ())
+    yield from todo[1:]
+
+
 def python_functions(text: str) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(text)):
+    for node in statements(text):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             n_lines = (node.end_lineno or 0) - node.lineno + 1
             if ast.get_docstring(node, clean=False) is not None:
@@ -179,7 +188,7 @@ def raised(path: Path) -> list[tuple[int, str, str]]:
     """Line, class and text of each error that is raised with a text; what is interpolated is {}."""
     calls = [
         (node.lineno, node.exc)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in statements(path.read_text(encoding="utf-8"))
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
     ]
     return [(line, ast.unparse(call.func), "".join(map(template, call.args[:1]))) for line, call in calls]

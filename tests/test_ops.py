@@ -7,7 +7,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -36,16 +36,20 @@ from tests.harness import (
     tolerance,
 )
 from tests.layouts import LAYOUTS, stretched
+from tests.sampling import each_sample
 
+T = TypeVar("T")
 DTYPES = {"f32": np.float32, "f64": np.float64}
 SAMPLES: dict[str, list[Sample]] = {name: list(case.samples(Draw(name))) for name, case in CASES.items()}
-ALL = [pytest.param(name, sample, id=f"{name}-{sample}") for name, samples in SAMPLES.items() for sample in samples]
-FLOATS = [p for p in ALL if any(is_float(a) for a in leaves(p.values[1].args))]
-SMOOTH = [p for p in FLOATS if CASES[p.values[0]].order and p.values[1].smooth]
-TWICE = [p for p in SMOOTH if CASES[p.values[0]].order > 1]
-ERRORS = [
-    pytest.param(name, error, id=f"{name}-{error}") for name, case in CASES.items() for error in case.errors(Draw(name))
-]
+FLOATS = {name: [s for s in some if any(is_float(a) for a in leaves(s.args))] for name, some in SAMPLES.items()}
+SMOOTH = {name: [s for s in some if CASES[name].order and s.smooth] for name, some in FLOATS.items()}
+TWICE = {name: some for name, some in SMOOTH.items() if CASES[name].order > 1}
+ERRORS: dict[str, list[Error]] = {name: list(case.errors(Draw(name))) for name, case in CASES.items()}
+
+
+def of_torch(samples: dict[str, list[T]]) -> dict[str, list[T]]:
+    """Those of the operations that PyTorch has."""
+    return {name: some for name, some in samples.items() if CASES[name].in_torch}
 
 
 def test_every_operation_has_a_case_and_every_case_an_operation() -> None:
@@ -117,7 +121,7 @@ def test_tensors_given_by_keyword_have_no_gradient(name: str, key: str, sample: 
     assert not outputs or pydl.autograd.grad(outputs, [x], v, allow_unused=True) == (None,)
 
 
-@pytest.mark.parametrize("name, sample", ALL)
+@each_sample(SAMPLES)
 def test_values(name: str, sample: Sample) -> None:
     check_values(name, CASES[name], sample)
 
@@ -137,7 +141,7 @@ def _slope(name: str, sample: Sample, directions: list[np.ndarray], v: list[np.n
     return float((4 * central(h) - central(2 * h)) / 3)
 
 
-@pytest.mark.parametrize("name, sample", SMOOTH)
+@each_sample(SMOOTH)
 def test_gradients_are_the_references(name: str, sample: Sample) -> None:
     sample = rounded(sample, np.float64)
     values, grads = run(pydl, name, CASES[name], sample, grad=True)
@@ -157,7 +161,7 @@ def test_gradients_are_the_references(name: str, sample: Sample) -> None:
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.order])
 def test_gradients_that_are_kept_share_no_memory(name: str) -> None:
     """Else a change of one grad in place, as clipping makes, would change another, or the gradient that was given."""
-    for sample in [p.values[1] for p in SMOOTH if p.values[0] == name][:4]:
+    for sample in SMOOTH[name][:4]:
         given, inputs = tensors(pydl, rounded(sample, np.float32), grad=True)
         outputs = differentiable(leaves(bind(pydl, name, CASES[name])(*given.args, **given.kwargs)))
         v = [pydl.from_numpy(c) for c in cotangents(outputs, np.float32)]
@@ -171,7 +175,7 @@ def _finite(name: str, sample: Sample) -> bool:
     return all(np.isfinite(np.asarray(v, float)).all() for v in run(pydl, name, CASES[name], sample)[0])
 
 
-@pytest.mark.parametrize("name, sample", TWICE)
+@each_sample(TWICE)
 def test_second_derivatives(name: str, sample: Sample) -> None:
     sample = rounded(sample, np.float64)
     if sum(a.size for a in leaves(sample.args) if is_float(a)) > 2000 or not _finite(name, sample):
@@ -221,7 +225,7 @@ def _laid_out(sample: Sample, layout: str) -> tuple[Sample, Sample]:
     return Sample(each(sample.args, change), sample.kwargs), sample
 
 
-@pytest.mark.parametrize("name, sample", FLOATS)
+@each_sample(FLOATS)
 def test_any_layout_gives_the_bits_of_the_contiguous_one(name: str, sample: Sample) -> None:
     """Forward and backward; only a view may refuse a layout."""
     case = CASES[name]
@@ -255,23 +259,15 @@ def test_two_threads_give_the_bits_of_one(name: str, dtype: str, threads: None) 
         assert identical(a, b)
 
 
-def _inplace() -> Iterator[Any]:
-    for param in FLOATS:
-        name, sample = param.values
-        if hasattr(pydl.Tensor, name + "_") and isinstance(sample.args[0], np.ndarray) and is_float(sample.args[0]):
-            first = sample.args[0].shape
-            try:
-                same = expected(CASES[name], sample)[0].shape == first
-            except ValueError:
-                same = False
-            if same:
-                yield param
+IN_PLACE = {name: some for name, some in FLOATS.items() if hasattr(pydl.Tensor, name + "_")}
 
 
-@pytest.mark.parametrize("name, sample", list(_inplace()))
+@each_sample({name: [s for s in some if is_float(s.args[0])] for name, some in IN_PLACE.items()})
 def test_in_place_forms_change_the_tensor_itself(name: str, sample: Sample) -> None:
     sample = rounded(sample, np.float32)
     wanted, wanted_grads = run(pydl, name, CASES[name], sample, grad=True)
+    if wanted[0].shape != sample.args[0].shape:
+        pytest.skip("the result has no room in the tensor")
     given, inputs = tensors(pydl, sample, grad=True)
     target = given.args[0].clone()
     address, version = target.data_ptr(), target._version
@@ -338,7 +334,7 @@ def test_special_values_do_not_depend_on_their_position(name: str, dtype: str) -
                 assert np.count_nonzero(y == y[position - 1]) >= n - 1 or n == 1
 
 
-@pytest.mark.parametrize("name, error", ERRORS)
+@each_sample(ERRORS)
 def test_errors_say_what_is_wrong(name: str, error: Error) -> None:
     given, _ = tensors(pydl, error.sample)
     with pytest.raises(error.kind, match=error.message) as caught:
@@ -347,7 +343,7 @@ def test_errors_say_what_is_wrong(name: str, error: Error) -> None:
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name, error", [p for p in ERRORS if CASES[p.values[0]].in_torch])
+@each_sample(of_torch(ERRORS))
 def test_error_types_are_torchs(name: str, error: Error) -> None:
     import torch
 
@@ -372,7 +368,7 @@ def _torchs(name: str, sample: Sample) -> tuple[list[np.ndarray], list[np.ndarra
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name, sample", [p for p in ALL if CASES[p.values[0]].in_torch])
+@each_sample(of_torch(SAMPLES))
 def test_torch_gives_the_same(name: str, sample: Sample) -> None:
     case = CASES[name]
     for dtype in DTYPES.values():
