@@ -15,7 +15,7 @@ import pytest
 
 TORCH = "2.13.0"
 SKIPPED = pytest.StashKey[int]()
-QUICK = 48
+QUICK, QUICK_SAMPLES = 48, 4
 # Beside an installed package there are the tests alone.
 SOURCES = (Path(__file__).resolve().parent.parent / "pydl" / "_core" / "tape.pyx").exists()
 
@@ -35,7 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick",
         action="store_true",
-        help=f"of a test with many cases every {QUICK}th, and no test marked long: for the developers' loop",
+        help=f"of a test with many cases every {QUICK}th (of one with samples every {QUICK_SAMPLES}th, with one), "
+        "and no test marked long: for the developers' loop",
     )
 
 
@@ -43,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"parity: compares with torch {TORCH}; skipped where it is not installed")
     config.addinivalue_line("markers", "slow: takes more than a few seconds or GB; runs with --slow")
     config.addinivalue_line("markers", "sources: reads the sources of pydl; skipped beside an installed package")
+    config.addinivalue_line("markers", "samples: runs all samples of an operation; with --quick one")
     config.addinivalue_line("markers", "long: a second or more of training or of other processes; not with --quick")
     config.stash[SKIPPED] = 0
 
@@ -56,7 +58,8 @@ def _quick(config: pytest.Config, items: list[pytest.Item]) -> None:
             cases[item.nodeid.split("[")[0]].append(item)
     left = set()
     for name, group in cases.items():
-        left.update(group[zlib.crc32(name.encode()) % min(QUICK, len(group)) :: QUICK])
+        every = QUICK_SAMPLES if group[0].get_closest_marker("samples") else QUICK
+        left.update(group[zlib.crc32(name.encode()) % min(every, len(group)) :: every])
     config.hook.pytest_deselected(items=[item for item in items if item not in left])
     items[:] = [item for item in items if item in left]
 

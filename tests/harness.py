@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import threading
@@ -215,10 +216,15 @@ def tensors(T: Any, sample: Sample, grad: bool = False) -> tuple[Sample, list[An
     return Sample(args, kwargs), inputs
 
 
-def cotangents(outputs: list[Any], dtype: Any) -> list[Array]:
-    """One fixed random array per output."""
+@functools.lru_cache(maxsize=8)
+def _drawn(*shapes: tuple[int, ...]) -> list[Array]:
     rng = np.random.default_rng(99)
-    return [np.asarray(rng.standard_normal(tuple(o.shape))).astype(dtype) for o in outputs]
+    return [np.asarray(rng.standard_normal(shape)) for shape in shapes]
+
+
+def cotangents(outputs: list[Any], dtype: Any) -> list[Array]:
+    """One fixed random array per output: drawing large ones takes longer than most operations."""
+    return [a.astype(dtype) for a in _drawn(*(tuple(o.shape) for o in outputs))]
 
 
 def differentiable(outputs: Iterable[Any]) -> list[Any]:

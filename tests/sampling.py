@@ -24,6 +24,7 @@ def each_sample(
     """
 
     def decorate(test: Callable[[str, T], None]) -> Callable[[str, pytest.Config], None]:
+        @pytest.mark.samples
         @pytest.mark.parametrize("name", [name for name, group in samples.items() if group])
         @functools.wraps(test)
         def run(name: str, pytestconfig: pytest.Config) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import subprocess
 import sys
@@ -38,15 +39,16 @@ def reference(x: Array, w: Array, b: Array, dy: Array, geometry: Geometry) -> tu
     y, d_padded, dw = np.zeros((n, groups, w.shape[0] // groups, *out)), np.zeros(padded.shape), np.zeros(w.shape)
     per_group = w.shape[0] // groups
     wg, dyg = w.reshape(groups, per_group, *w.shape[1:]), dy.reshape(n, groups, per_group, *out)
+    rows = dyg.reshape(n, groups, per_group, math.prod(out))
     for tap in itertools.product(*map(range, w.shape[2:])):
         at = tuple(
             slice(r * d, r * d + (m - 1) * s + 1, s) for r, d, m, s in zip(tap, dilation, out, stride, strict=True)
         )
-        part = padded[(..., *at)].reshape(n, groups, w.shape[1], *out)
-        y += np.einsum("ngc...,gkc->ngk...", part, wg[(..., *tap)])
-        d_padded[(..., *at)] += np.einsum("ngk...,gkc->ngc...", dyg, wg[(..., *tap)]).reshape(n, x.shape[1], *out)
-        products = part[:, :, None] * dyg[:, :, :, None]  # (n, groups, K/groups, C/groups, *out)
-        dw[(..., *tap)] = products.sum(axis=(0, *range(4, products.ndim))).reshape(w.shape[:2])
+        part = padded[(..., *at)].reshape(n, groups, w.shape[1], math.prod(out))
+        factors = wg[(..., *tap)]  # (groups, K/groups, C/groups)
+        y += (factors @ part).reshape(y.shape)
+        d_padded[(..., *at)] += (factors.swapaxes(1, 2) @ rows).reshape(n, x.shape[1], *out)
+        dw[(..., *tap)] = (rows @ part.swapaxes(2, 3)).sum(axis=0).reshape(w.shape[:2])
     y = y.reshape(n, w.shape[0], *out) + b.reshape(-1, *[1] * len(out))
     inside = tuple(slice(p, p + m) for p, m in zip(padding, x.shape[2:], strict=True))
     return y, d_padded[(..., *inside)], dw, dy.sum(axis=(0, *range(2, dy.ndim)))

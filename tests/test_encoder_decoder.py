@@ -218,6 +218,7 @@ def test_the_log_probability_is_that_of_the_scores():
 # ---- learning ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("attention", ["additive", "general"])
 def test_it_learns_to_write_backwards(attention):
     """400 steps; nine of ten words that it has not seen, by either search."""

@@ -36,6 +36,7 @@ def test_a_chain_of_two_million_nodes() -> None:
     assert chain(DEPTH) == 1
 
 
+@pytest.mark.long
 def test_a_chain_of_two_million_nodes_on_a_small_stack() -> None:
     """Creation, backward and destruction use no recursion."""
     results: list[float] = []

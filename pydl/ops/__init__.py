@@ -63,5 +63,6 @@ def __getattr__(name: str) -> Any:
     for family in () if name.startswith("__") else _OF_NETWORKS:
         module = import_module(f"pydl.ops.{family}")
         if name in module.__all__:
-            return getattr(module, name)
+            found = globals()[name] = getattr(module, name)
+            return found
     raise AttributeError(f"module 'pydl.ops' has no attribute {name!r}")
