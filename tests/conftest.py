@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from pathlib import Path
 import pytest
 
 TORCH = "2.13.0"
-SKIPPED = pytest.StashKey[int]()
 QUICK, QUICK_SAMPLES = 48, 4
 # Beside an installed package there are the tests alone.
 SOURCES = (Path(__file__).resolve().parent.parent / "pydl" / "_core" / "tape.pyx").exists()
@@ -46,7 +46,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sources: reads the sources of pydl; skipped beside an installed package")
     config.addinivalue_line("markers", "samples: runs all samples of an operation; with --quick one")
     config.addinivalue_line("markers", "long: a second or more of training or of other processes; not with --quick")
-    config.stash[SKIPPED] = 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """The whole suite takes two processes where pytest-xdist is installed and nothing else is said: each of them keeps
+    one core busy most of the time. `-n 0` is one process, `-n 4` takes four."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    if not (whole and config.pluginmanager.hasplugin("xdist")) or hasattr(config, "workerinput"):
+        return
+    alone = config.getoption("--quick") or config.option.usepdb or config.option.collectonly
+    if config.option.numprocesses is None and config.option.dist == "no" and not alone and (os.cpu_count() or 1) > 1:
+        config.option.numprocesses, config.option.dist = 2, "worksteal"
 
 
 def _quick(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -86,18 +97,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if missing and item.get_closest_marker("parity"):
             item.add_marker(pytest.mark.skip(reason=missing))
-            config.stash[SKIPPED] += 1
         if not SOURCES and item.get_closest_marker("sources"):
             item.add_marker(pytest.mark.skip(reason="reads the sources, which are not beside an installed package"))
         if not slow and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="slow: give --slow"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[SKIPPED]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    missing = _torch_missing()
+    n_skipped = sum(bool(missing) and missing in str(r.longrepr) for r in terminalreporter.stats.get("skipped", []))
+    if n_skipped:
         terminalreporter.write_line(
-            f"{config.stash[SKIPPED]} parity tests skipped: {_torch_missing()} "
-            f'(python -m pip install "pydl-nn[parity]")'
+            f'{n_skipped} parity tests skipped: {missing} (python -m pip install "pydl-nn[parity]")'
         )
 
 
