@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 1200  # a run of tests that takes longer hangs
 BUILD = "from tests.__main__ import build; raise SystemExit(not build())"
 ISA = "import pydl._core.kernels as k; print({'neon': 'base'}.get(k.isa(), k.isa()))"
-PASSED, FAILED, BROKEN_IMPORT = 0, 1, 2  # how pytest ends
+PASSED, FAILED, BROKEN_IMPORT, NOTHING_SELECTED = 0, 1, 2, 5  # how pytest ends
 SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".c", ".h")
 
 
@@ -138,7 +138,7 @@ def run_tests(scratch: Path, selection: list[str], more: list[str]) -> str | Non
         failed = Path(cache, "v", "cache", "lastfailed")
         if code in (FAILED, BROKEN_IMPORT) and failed.exists():
             return next(iter(json.loads(failed.read_text())))
-    if code == PASSED:
+    if code in (PASSED, NOTHING_SELECTED):
         return None
     if code > 0:
         raise SystemExit(f"pytest {shlex.join(selection)}: exit code {code}")
