@@ -40,7 +40,7 @@ ROOMS = (
     Room("optim", 6, "optimizers and schedules of the learning rate", ("optim",)),
     Room("nn", 5, "modules, one file per layer family; functional, init", ("nn",)),
     Room("utils", 5, "data sets, samplers, loaders and their workers", ("utils",)),
-    Room("pydl", 5, "the front door: names where users expect them", ("__init__", "_config")),
+    Room("pydl", 5, "the front door: names where users expect them", ("__init__", "_config", "memory")),
     Room("autograd", 4, "gradient modes, Function, gradcheck, Jacobians", ("autograd",)),
     Room("creation", 3, "what makes tensors: zeros, arange, randn, …", ("creation", "sequences", "random")),
     Room("tensor", 2, "the Tensor: methods, conversion, fills, printing",

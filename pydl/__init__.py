@@ -57,7 +57,7 @@ __all__ += random.__all__
 # Loaded when they are first used, so that `import pydl` stays within milliseconds of `import numpy`.
 _LATER = {
     "config": "pydl._config", "load": "pydl.io", "save": "pydl.io", "show_config": "pydl._config",
-    **{name: f"pydl.{name}" for name in ("inspect", "io", "models", "nn", "optim", "text", "utils")},
+    **{name: f"pydl.{name}" for name in ("inspect", "io", "memory", "models", "nn", "optim", "text", "utils")},
     **{
         name: f"pydl.ops.{family}"
         for family, names in {
@@ -84,6 +84,7 @@ def __dir__() -> list[str]:
 if _typing.TYPE_CHECKING:  # no __getattr__ here, so that type checkers find names that do not exist
     from pydl import inspect as inspect
     from pydl import io as io
+    from pydl import memory as memory
     from pydl import models as models
     from pydl import nn as nn
     from pydl import optim as optim

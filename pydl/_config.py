@@ -13,6 +13,7 @@ import numpy as np
 from pydl import _core
 from pydl._core import kernels, storage
 from pydl._core.dispatch import Op, registry
+from pydl.memory import memory_summary
 
 __all__ = ["config", "show_config"]
 
@@ -63,7 +64,7 @@ def config() -> dict[str, object]:
         "lanes": {"float32": kernels.lanes(False), "float64": kernels.lanes(True)},
         "threads": kernels.get_num_threads(),
         "openmp": _openmp(),
-        "pool": "on" if storage.is_pooling() else "off",
+        "pool": memory_summary() if storage.is_pooling() else "off",
         "numpy_backed": numpy_backed(),
     }
 

@@ -277,7 +277,8 @@ def test_memory_per_row_is_as_stated(cell: str, checkpoint: bool, per_row: int) 
 
     with pydl.no_grad():
         plain = held()
-    assert held() - plain == per_row * hidden * sum(sizes) * 4
+    room = 4 * (64 + 4096)  # of the pool around blocks; one state of all rows more would be 262,144 bytes
+    assert abs(held() - plain - per_row * hidden * sum(sizes) * 4) <= room
 
 
 def test_inference_keeps_a_region_of_gates_at_most() -> None:

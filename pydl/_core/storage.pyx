@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The caching pool and the Storage class.
 
-A fresh 32 MB block costs 15 ms in page faults, a used one nothing, so blocks are kept. Sizes are rounded up to four classes an
-octave (at most 25 % lost). Blocks of 2 MB and more are aligned to 2 MB and ask for huge pages. Everything here runs under the
-interpreter lock, so a block may be freed by another thread than the one that took it.
+A fresh 32 MB block costs 15 ms in page faults, a used one nothing, so blocks are kept. Small ones are rounded up to four classes an
+octave (at most 25 % lost), with a list of free blocks each; large ones are cut from segments on huge pages (arena). Everything here
+runs under the interpreter lock, so a block may be freed by another thread than the one that took it.
 """
 
 import os
@@ -17,15 +17,13 @@ cimport numpy as cnp
 
 cnp.import_array()
 
+from pydl._core.arena cimport (
+    N_CLASSES, SMALLEST, chunk_bytes, class_of, free_bytes, give_chunk, mapped_bytes, owns, release_chunks, take_chunk,
+)
+
 cdef extern from *:
     """
     #include <stdlib.h>
-    #if defined(__linux__)
-    #include <sys/mman.h>
-    #define PYDL_ADVISE_HUGE(p, n) madvise((p), (n), MADV_HUGEPAGE)
-    #else
-    #define PYDL_ADVISE_HUGE(p, n) ((void)0)
-    #endif
     #if defined(_WIN32)
     #include <malloc.h>
     static void *pydl_aligned(size_t align, size_t n) { return _aligned_malloc(n, align); }
@@ -34,10 +32,16 @@ cdef extern from *:
     static void *pydl_aligned(size_t align, size_t n) { void *p; return posix_memalign(&p, align, n) ? NULL : p; }
     static void pydl_aligned_free(void *p) { free(p); }
     #endif
+    #if defined(__GLIBC__)
+    #include <malloc.h>
+    #define PYDL_TRIM() malloc_trim(0)    /* or what was freed stays the process's below the first block that is in use */
+    #else
+    #define PYDL_TRIM() ((void)0)
+    #endif
     """
     void* pydl_aligned(size_t align, size_t n) nogil
     void pydl_aligned_free(void* p) nogil
-    void PYDL_ADVISE_HUGE(void* p, size_t n) nogil
+    void PYDL_TRIM() nogil
 
 cdef extern from *:
     """
@@ -49,10 +53,8 @@ cdef extern from *:
 
 cdef enum:
     FOREIGN = -1
-    UNPOOLED = -2
-    N_CLASSES = 240
-    SMALLEST = 64
-    HUGE_PAGE = 2097152
+    LARGE = 32768           # bytes from which a block is the arena's
+    ARENA = 240             # the class of those
 
 cdef struct FreeBlock:
     FreeBlock* next
@@ -63,20 +65,13 @@ cdef size_t n_hits = 0, n_misses = 0, n_allocations = 0, fail_at = 0
 cdef bint pooling = True
 
 
-cdef inline int class_of(size_t n_bytes) noexcept nogil:
-    """Four classes an octave: 64, 80, 96, 112, 128, 160, ... bytes."""
-    cdef int octave = 0
-    cdef size_t top = n_bytes - 1 if n_bytes > SMALLEST else SMALLEST - 1
-    while (top >> octave) > 127:
-        octave += 1
-    cdef size_t quarter = <size_t>SMALLEST << octave
-    if n_bytes <= SMALLEST:
-        return 0
-    return 4 * octave + <int>((n_bytes - quarter + (quarter >> 2) - 1) // (quarter >> 2))
-
-
 cdef inline size_t class_bytes(int size_class) noexcept nogil:
     return (<size_t>SMALLEST << (size_class >> 2)) + (size_class & 3) * (<size_t>(SMALLEST >> 2) << (size_class >> 2))
+
+
+cdef inline bint may_keep(size_t size) noexcept:
+    """Whether the cap lets so many bytes more be cached."""
+    return cap == SIZE_MAX or cached + free_bytes() + size <= cap
 
 
 cdef inline int count_allocation(size_t n_bytes) except -1:
@@ -87,11 +82,22 @@ cdef inline int count_allocation(size_t n_bytes) except -1:
     return 0
 
 
+cdef void* fresh_block(size_t n_bytes, size_t size, int* size_class, bint* reused) noexcept:
+    """From the arena or, small or without the pool, from the C library; NULL if there is no memory."""
+    size_class[0] = class_of(n_bytes)
+    reused[0] = False
+    if n_bytes < LARGE or not pooling:
+        return pydl_aligned(64, size)
+    size_class[0] = ARENA
+    return take_chunk(n_bytes, reused)
+
+
 cdef void* take(size_t n_bytes, int* size_class) except NULL:
     """A block of at least n_bytes and its class."""
     global n_hits, n_misses, in_use, cached, live
     cdef int c
     cdef size_t size
+    cdef bint reused = True
     cdef void* block
     count_allocation(n_bytes)
     if n_bytes > SIZE_MAX // 4:
@@ -101,18 +107,18 @@ cdef void* take(size_t n_bytes, int* size_class) except NULL:
     block = free_blocks[c]
     if block != NULL:
         free_blocks[c] = (<FreeBlock*>block).next
-        n_hits += 1
         cached -= size
     else:
-        n_misses += 1
-        block = pydl_aligned(HUGE_PAGE if size >= HUGE_PAGE else 64, size)
-        if block == NULL and cached:
+        block = fresh_block(n_bytes, size, &c, &reused)
+        if block == NULL and cached + free_bytes():
             empty_cache()
-            block = pydl_aligned(HUGE_PAGE if size >= HUGE_PAGE else 64, size)
+            block = fresh_block(n_bytes, size, &c, &reused)
         if block == NULL:
             raise MemoryError(f"cannot allocate {n_bytes} bytes ({in_use} in use by pydl)")
-        if size >= HUGE_PAGE:
-            PYDL_ADVISE_HUGE(block, size)
+        if c == ARENA:
+            size = chunk_bytes(block)
+    n_hits += reused
+    n_misses += not reused
     in_use += size
     live += 1
     size_class[0] = c
@@ -121,10 +127,13 @@ cdef void* take(size_t n_bytes, int* size_class) except NULL:
 
 cdef void give(void* block, int size_class) noexcept:
     global in_use, cached, live
-    cdef size_t size = class_bytes(size_class)
+    cdef size_t size = chunk_bytes(block) if size_class == ARENA else class_bytes(size_class)
+    cdef bint keep = pooling and may_keep(size)
     in_use -= size
     live -= 1
-    if pooling and cached + size <= cap:
+    if size_class == ARENA:
+        give_chunk(block, keep)
+    elif keep and size <= LARGE:
         (<FreeBlock*>block).next = free_blocks[size_class]
         free_blocks[size_class] = <FreeBlock*>block
         cached += size
@@ -138,7 +147,8 @@ cdef void* scratch(size_t n_bytes) except NULL:
 
 
 cdef void scratch_free(void* block, size_t n_bytes) noexcept:
-    give(block, class_of(n_bytes))
+    # The pool may have been switched on or off since, so a large block is asked where it comes from.
+    give(block, ARENA if n_bytes >= LARGE and owns(block) else class_of(n_bytes))
 
 
 @cython.final
@@ -213,7 +223,7 @@ cdef void keep_array(cnp.ndarray a, Storage s) noexcept:
             or pydl_array_base(a) != <PyObject*>s or s.owner is not None or pydl_has_weakrefs(a) or not pooling):
         return
     size = class_bytes(s.size_class)
-    if cached + size > cap:
+    if not may_keep(size):
         return
     place = place_of(ndim, cnp.PyArray_DIMS(a), typenum)
     if not fits(place, ndim, cnp.PyArray_DIMS(a), typenum):
@@ -312,12 +322,15 @@ def empty_cache() -> None:
             free_blocks[c] = block.next
             cached -= class_bytes(c)
             pydl_aligned_free(block)
+    release_chunks()
+    PYDL_TRIM()
 
 
 def stats() -> dict[str, int]:
-    """Counters of the pool: bytes in use and cached, live blocks, hits and misses since the start."""
-    return {"bytes_in_use": in_use, "bytes_cached": cached, "blocks_live": live, "hits": n_hits, "misses": n_misses,
-            "allocations": n_allocations}
+    """Counters of the pool: bytes in use, cached, and mapped for large blocks with what was never touched; live blocks; hits, and
+    misses, which took memory that had not been in use, since the start."""
+    return {"bytes_in_use": in_use, "bytes_cached": cached + free_bytes(), "bytes_mapped": mapped_bytes(), "blocks_live": live,
+            "hits": n_hits, "misses": n_misses, "allocations": n_allocations}
 
 
 def set_cap(n_bytes: int | None) -> None:
@@ -326,7 +339,7 @@ def set_cap(n_bytes: int | None) -> None:
     if n_bytes is not None and n_bytes < 0:
         raise ValueError(f"set_cap: n_bytes must not be negative, not {n_bytes}")
     cap = SIZE_MAX if n_bytes is None else <size_t>n_bytes
-    if cached > cap:
+    if cached + free_bytes() > cap:
         empty_cache()
 
 
@@ -357,6 +370,11 @@ def _configure():
     if not at.isdecimal():
         raise ValueError(f"PYDL_FAIL_ALLOC_AT={at}: expected a whole number")
     fail_allocation_at(int(at))
+    bound = os.environ.get("PYDL_POOL_CAP", "")
+    if bound:
+        if not bound.isdecimal():
+            raise ValueError(f"PYDL_POOL_CAP={bound}: expected a number of bytes")
+        set_cap(int(bound))
 
 
 _configure()
