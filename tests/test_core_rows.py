@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pydl._core import kernels, reduce, softmax
+from pydl._core import cross_entropy, kernels, reduce, softmax
 from pydl._core.errors import ShapeError
 from pydl._core.tape import wrap
 
@@ -156,7 +156,7 @@ def test_softmax_checks() -> None:
 def loss_of(
     x: Array, target: Array, reduction: str = "mean", weight: Array | None = None, smoothing: float = 0.0
 ) -> Any:
-    return softmax.cross_entropy_fwd(
+    return cross_entropy.cross_entropy_fwd(
         wrap(x), wrap(target), None if weight is None else wrap(weight), -100, smoothing, reduction, True
     )
 
@@ -174,7 +174,7 @@ def test_cross_entropy_reductions(dtype: Any, reduction: str, threads: None) -> 
             loss, exps, sums, total = loss_of(a, t, reduction, weight, 0.1)
             dy = np.full(loss.array.shape, 0.7, dtype)
             args = (exps, sums, wrap(t), wrap(weight), -100, 0.1, reduction, total)
-            dx = softmax.cross_entropy_bwd(wrap(dy), *args)
+            dx = cross_entropy.cross_entropy_bwd(wrap(dy), *args)
             results.append(loss.array.tobytes() + dx.array.tobytes())
     assert len(set(results)) == 1
     each = loss_of(x, target, "none", weight, 0.1)[0].array.astype(np.float64)
@@ -182,7 +182,7 @@ def test_cross_entropy_reductions(dtype: Any, reduction: str, threads: None) -> 
     want = {"none": each, "sum": each.sum(), "mean": each.sum() / weights}[reduction]
     np.testing.assert_allclose(loss.array, want, rtol=30 * np.finfo(dtype).eps)
     scale = 1 / weights if reduction == "mean" else 1
-    alone = softmax.cross_entropy_bwd(wrap(np.full(300, 0.7 * scale, dtype)), *args[:-2], "none", 0.0).array
+    alone = cross_entropy.cross_entropy_bwd(wrap(np.full(300, 0.7 * scale, dtype)), *args[:-2], "none", 0.0).array
     np.testing.assert_allclose(dx.array, alone, rtol=0, atol=4 * np.finfo(dtype).eps * np.abs(alone).max())
 
 
@@ -190,7 +190,7 @@ def test_nothing_to_average() -> None:
     ignored = np.full(3, -100)
     loss, exps, sums, total = loss_of(array((3, 4), np.float32), ignored)
     assert np.isnan(loss.array) and total == 0
-    dx = softmax.cross_entropy_bwd(
+    dx = cross_entropy.cross_entropy_bwd(
         wrap(np.float32(1).reshape(())), exps, sums, wrap(ignored), None, -100, 0.0, "mean", total
     )
     assert (dx.array == 0).all()
@@ -206,7 +206,7 @@ def test_bad_targets_forward_and_backward(bad: int) -> None:
     with pytest.raises(IndexError, match=f"Target {bad} is out of bounds: position 3, 4 classes"):
         loss_of(x, target)
     with pytest.raises(IndexError, match=f"Target {bad} is out of bounds"):
-        softmax.cross_entropy_bwd(loss, exps, sums, wrap(target), None, -100, 0.0, "mean", total)
+        cross_entropy.cross_entropy_bwd(loss, exps, sums, wrap(target), None, -100, 0.0, "mean", total)
 
 
 def test_cross_entropy_checks() -> None:

@@ -125,3 +125,15 @@ def test_a_graph_dropped_without_backward_is_freed(no_gc: None) -> None:
         (h * h).sum()
         del h
     assert storage.stats()["blocks_live"] == live
+
+
+@pytest.mark.parametrize("name", ["matmul", "linear", "mse_loss"])
+@pytest.mark.parametrize("shape", [(7, 4), (3, 7), (3,), (3, 4, 2)])
+def test_saved_tensors_that_were_given_other_data_are_noticed(name: str, shape: tuple[int, ...]) -> None:
+    x, w = pydl.ones(3, 4, requires_grad=True), pydl.ones(3, 4, requires_grad=True)
+    other = pydl.ones(4, 3, requires_grad=True) if name == "matmul" else w
+    calls = {"matmul": pydl.matmul, "linear": pydl.nn.functional.linear, "mse_loss": pydl.nn.functional.mse_loss}
+    y = calls[name](x, other).sum()
+    x.data = pydl.ones(*shape)
+    with pytest.raises(RuntimeError, match=r"shape|columns|fit"):
+        y.backward()

@@ -27,25 +27,48 @@ cdef inline ptrdiff_t size(TensorBase x, int d) noexcept:
     return cnp.PyArray_DIMS(x.a)[d]
 
 
-cdef int product2d(TensorBase c, TensorBase a, TensorBase b, TensorBase bias, bint relu) except -1:
-    """c = a b (+ bias) for matrices of any strides; c is contiguous."""
-    gemm(is_f64(a), 1, size(a, 0), size(b, 1), size(a, 1), cnp.PyArray_DATA(a.a), 0, stride(a, 0), stride(a, 1),
-         cnp.PyArray_DATA(b.a), 0, stride(b, 0), stride(b, 1), cnp.PyArray_DATA(c.a), 0, size(b, 1),
-         cnp.PyArray_DATA(bias.a) if bias is not None else NULL, relu, 0, 0)
-    return 0
+cdef int product2d(TensorBase c, TensorBase a, TensorBase b) except -1:
+    """c = a b for matrices of any strides; c is contiguous."""
+    return gemm(is_f64(a), 1, size(a, 0), size(b, 1), size(a, 1), cnp.PyArray_DATA(a.a), 0, stride(a, 0), stride(a, 1),
+                cnp.PyArray_DATA(b.a), 0, stride(b, 0), stride(b, 1), cnp.PyArray_DATA(c.a), 0, size(b, 1), NULL, 0, 0, 0)
+
+
+cdef TensorBase new_matrix(ptrdiff_t rows, ptrdiff_t cols, TensorBase like):
+    cdef cnp.npy_intp shape[2]
+    shape[0], shape[1] = rows, cols
+    return new(2, shape, cnp.PyArray_TYPE(like.a))
 
 
 cdef TensorBase matmul2d(TensorBase a, TensorBase b):
-    cdef cnp.npy_intp shape[2]
     cdef TensorBase c
     if size(a, 1) != size(b, 0) or cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
         raise_mismatch(a, b)
-    shape[0] = size(a, 0)
-    shape[1] = size(b, 1)
-    c = new(2, shape, cnp.PyArray_TYPE(a.a))
-    product2d(c, a, b, None, False)
+    c = new_matrix(size(a, 0), size(b, 1), a)
+    product2d(c, a, b)
     if grad_enabled() and (requires_grad(a) or requires_grad(b)):
         record(c, a, b)
+    return c
+
+
+cdef TensorBase matmul2d_t(TensorBase a, TensorBase b):
+    """A B^T."""
+    cdef TensorBase c
+    if grad_enabled() or size(a, 1) != size(b, 1) or cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
+        return matmul2d(a, swap_last(b))
+    c = new_matrix(size(a, 0), size(b, 0), a)
+    gemm(is_f64(a), 1, size(a, 0), size(b, 0), size(a, 1), cnp.PyArray_DATA(a.a), 0, stride(a, 0), stride(a, 1),
+         cnp.PyArray_DATA(b.a), 0, stride(b, 1), stride(b, 0), cnp.PyArray_DATA(c.a), 0, size(b, 0), NULL, 0, 0, 0)
+    return c
+
+
+cdef TensorBase t_matmul2d(TensorBase a, TensorBase b):
+    """A^T B."""
+    cdef TensorBase c
+    if grad_enabled() or size(a, 0) != size(b, 0) or cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
+        return matmul2d(swap_last(a), b)
+    c = new_matrix(size(a, 1), size(b, 1), a)
+    gemm(is_f64(a), 1, size(a, 1), size(b, 1), size(a, 0), cnp.PyArray_DATA(a.a), 0, stride(a, 1), stride(a, 0),
+         cnp.PyArray_DATA(b.a), 0, stride(b, 0), stride(b, 1), cnp.PyArray_DATA(c.a), 0, size(b, 1), NULL, 0, 0, 0)
     return c
 
 
@@ -68,8 +91,10 @@ cdef int record(TensorBase c, TensorBase a, TensorBase b) except -1:
     if node.e0 is not None:
         node.b = b
         node.version_b = b.s.version
-    node.shape_a = shape_of(a)
-    node.shape_b = shape_of(b)
+    node.inner = size(a, cnp.PyArray_NDIM(a.a) - 1)
+    if cnp.PyArray_NDIM(a.a) > 2 or cnp.PyArray_NDIM(b.a) > 2:
+        node.shape_a = shape_of(a)
+        node.shape_b = shape_of(b)
     attach(c, node)
     return 0
 
@@ -80,14 +105,23 @@ cdef class MatmulNode(Node):
     """C = A B over the last two dimensions: dA = dC B^T and dB = A^T dC, summed over batches that were broadcast."""
     cdef TensorBase a, b
     cdef unsigned int version_a, version_b
-    cdef tuple shape_a, shape_b
+    cdef ptrdiff_t inner            # columns of A
+    cdef tuple shape_a, shape_b     # None for two matrices
 
     cdef object call(self, TensorBase dy):
-        cdef TensorBase da = None, db = None
+        cdef TensorBase a, b, da = None, db = None
         if self.e0 is not None:
-            da = sum_to(matmul_batched(dy, swap_last(unpack(self.b, self.version_b, None))), self.shape_a)
+            b = unpack(self.b, self.version_b, None)
+            if self.shape_a is None:
+                da = matmul2d_t(dy, matrix_of(b, 0, self.inner))
+            else:
+                da = sum_to(matmul_batched(dy, swap_last(b)), self.shape_a)
         if self.e1 is not None:
-            db = sum_to(matmul_batched(swap_last(unpack(self.a, self.version_a, None)), dy), self.shape_b)
+            a = unpack(self.a, self.version_a, None)
+            if self.shape_b is None:
+                db = t_matmul2d(matrix_of(a, 1, self.inner), dy)
+            else:
+                db = sum_to(matmul_batched(swap_last(a), dy), self.shape_b)
         return da, db
 
     cdef int release(self) except -1:
@@ -97,7 +131,14 @@ cdef class MatmulNode(Node):
         return 0
 
     def name(self) -> str:
-        return "MmBackward0" if len(self.shape_a) == 2 and len(self.shape_b) == 2 else "BmmBackward0"
+        return "MmBackward0" if self.shape_a is None else "BmmBackward0"
+
+
+cdef TensorBase matrix_of(TensorBase x, int d, ptrdiff_t n):
+    """A saved matrix whose dimension d has size n: a tensor may have been given other data since."""
+    if cnp.PyArray_NDIM(x.a) != 2 or size(x, d) != n:
+        raise ShapeError(f"matmul: the saved tensor has the shape {shape_of(x)} by now, but its dimension {d} had {n} elements")
+    return x
 
 
 cdef TensorBase matmul_batched(TensorBase a, TensorBase b):
@@ -125,8 +166,9 @@ cdef TensorBase matmul_batched(TensorBase a, TensorBase b):
 
 cdef Py_ssize_t rows_of(TensorBase a):
     cdef Py_ssize_t n = 1
-    for d in shape_of(a)[:cnp.PyArray_NDIM(a.a) - 1]:
-        n *= d
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(a.a) - 1):
+        n *= size(a, d)
     return n
 
 
@@ -238,7 +280,7 @@ cdef int check_linear(TensorBase x, TensorBase w, TensorBase b) except -1:
     if b is not None:
         if cnp.PyArray_TYPE(b.a) != cnp.PyArray_TYPE(w.a):
             raise RuntimeError(f"linear: bias must have the type of weight, {w.dtype}, not {b.dtype}")
-        if shape_of(b) != shape_of(w)[:nd_w - 1]:
+        if cnp.PyArray_NDIM(b.a) != nd_w - 1 or (nd_w == 2 and size(b, 0) != size(w, 0)):
             raise ShapeError(f"linear: bias {shape_of(b)} does not fit weight {shape_of(w)}")
     return 0
 
@@ -273,7 +315,9 @@ cdef TensorBase linear(TensorBase x, TensorBase w, TensorBase b):
         node.w = w if requires_grad(x) else None
         node.version_x = x.s.version
         node.version_w = w.s.version
-        node.shape = shape_of(x)
+        node.features = size(w, 1)
+        if nd != 2:
+            node.shape = shape_of(x)
         node.has_bias = b is not None
         attach(y, node)
     return y
@@ -289,22 +333,23 @@ cdef class LinearNode(Node):
     """y = x W^T + b: dx = dy W, dW = dy^T x, db = the sum of dy over its rows."""
     cdef TensorBase x, w
     cdef unsigned int version_x, version_w
-    cdef tuple shape
+    cdef ptrdiff_t features
+    cdef tuple shape      # of x; None for a matrix
     cdef bint has_bias
 
     cdef object call(self, TensorBase dy):
-        cdef TensorBase dx = None, dw = None, db = None, rows = dy
+        cdef TensorBase x, dx = None, dw = None, db = None, rows = dy
         if cnp.PyArray_NDIM(dy.a) != 2:
             rows = reshape(dy, (rows_of(dy), size(dy, cnp.PyArray_NDIM(dy.a) - 1)))
         if self.e0 is not None:
-            dx = matmul2d(rows, unpack(self.w, self.version_w, None))
-            if len(self.shape) != 2:
+            dx = matmul2d(rows, matrix_of(unpack(self.w, self.version_w, None), 1, self.features))
+            if self.shape is not None:
                 dx = reshape(dx, self.shape)
         if self.e1 is not None:
             x = unpack(self.x, self.version_x, None)
-            if len(self.shape) != 2:
-                x = reshape(x, (rows_of(x), self.shape[len(self.shape) - 1]))
-            dw = matmul2d(swap_last(rows), x)
+            if self.shape is not None:
+                x = reshape(x, (rows_of(x), self.features))
+            dw = t_matmul2d(rows, matrix_of(x, 1, self.features))
         if self.has_bias and self.more[0] is not None:
             db = sum_dims(rows, (0,), False, False)
         return dx, dw, db
@@ -316,7 +361,7 @@ cdef class LinearNode(Node):
         return 0
 
     def name(self) -> str:
-        return "LinearBackward0" if len(self.shape) > 2 else "AddmmBackward0"
+        return "LinearBackward0" if self.shape is not None and len(self.shape) > 2 else "AddmmBackward0"
 
 
 slots.matmul = matmul_slot

@@ -11,7 +11,7 @@ cimport numpy as cnp
 from pydl._core.kernels cimport each_piece, pydl_extreme_fn, pydl_kernels, run_team, table, threads_for
 from pydl._core.loops cimport MAX_DIMS
 from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.sums cimport Blocks, blocks_of
+from pydl._core.sums cimport Blocks, blocks_of, mark_dims
 from pydl._core.tape cimport TensorBase, is_f64, is_float, new
 
 cnp.import_array()
@@ -90,10 +90,10 @@ cdef void run_blocks(const void* job, int threads) noexcept nogil:
         each_piece(some_columns, &p, p.b.outer * p.per_outer, threads)
 
 
-cdef int run(Extreme* e, TensorBase x, tuple dims) except -1:
-    """Fills e.values and, unless NULL, e.indices, which have one element for each of x outside of dims; none of dims is empty."""
+cdef int run(Extreme* e, TensorBase x, const bint* reduced) except -1:
+    """Fills e.values and, unless NULL, e.indices: one element for each of x outside of the reduced dims, none of which is empty."""
     cdef Job p
-    cdef cnp.ndarray a = blocks_of(x.a, dims, &p.b)
+    cdef cnp.ndarray a = blocks_of(x.a, reduced, &p.b)
     cdef double work = <double>p.b.outer * <double>p.b.n * <double>p.b.inner * NS_PER_ELEMENT
     cdef size_t n_chunks = 0, n_bytes = 0
     cdef char* parts = NULL
@@ -113,14 +113,16 @@ cdef int run(Extreme* e, TensorBase x, tuple dims) except -1:
 cdef tuple extreme(str name, bint largest, TensorBase x, tuple dims, bint keepdim, bint want_indices):
     """(values, indices or None) over dims: non-negative and distinct."""
     cdef cnp.npy_intp shape[MAX_DIMS]
+    cdef bint reduced[MAX_DIMS]
     cdef int d, n_out = 0
     cdef Extreme e
     cdef const pydl_kernels* k
     cdef TensorBase values, indices = None
     if not is_float(x):
         raise TypeError(f"{name}: compiled for float32 and float64 only, not {x.a.dtype}")
+    mark_dims(dims, cnp.PyArray_NDIM(x.a), reduced)
     for d in range(cnp.PyArray_NDIM(x.a)):
-        if d not in dims:
+        if not reduced[d]:
             shape[n_out] = cnp.PyArray_DIMS(x.a)[d]
             n_out += 1
         elif keepdim:
@@ -139,7 +141,7 @@ cdef tuple extreme(str name, bint largest, TensorBase x, tuple dims, bint keepdi
     e.itemsize = cnp.PyArray_ITEMSIZE(x.a)
     e.values = cnp.PyArray_BYTES(values.a)
     e.indices = <int64_t*>cnp.PyArray_DATA(indices.a) if want_indices else NULL
-    run(&e, x, dims)
+    run(&e, x, reduced)
     return values, indices
 
 

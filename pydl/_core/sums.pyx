@@ -9,14 +9,15 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.eltwise cimport binary_float
+from pydl._core.arithmetic cimport with_number
 from pydl._core.formats cimport contiguous_memory
-from pydl._core.promote cimport number
 from pydl._core.kernels cimport PYDL_B_div, each_piece, pydl_kernels, run_team, table, threads_for
-from pydl._core.loops cimport MAX_DIMS
+from pydl._core.loops cimport MAX_DIMS, apply_number
 from pydl._core.shape cimport expand, reshape, shape_of
 from pydl._core.storage cimport scratch, scratch_free
-from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, requires_grad, is_f64, new, slots
+from pydl._core.tape cimport (
+    Node, TensorBase, array_on, attach, edge_of, grad_enabled, is_f64, new, requires_grad, settle, slots, view_on,
+)
 
 cnp.import_array()
 
@@ -25,22 +26,30 @@ cdef enum:
     COLUMN_BLOCK = 64     # columns that one thread takes at a time
 
 cdef double NS_PER_ELEMENT = 0.15
+cdef tuple ALL_DIMS = tuple([tuple(range(n)) for n in range(MAX_DIMS + 1)])
 
 
-cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks):
-    """Depends on the shape alone, so that the strides of the input do not change the order of the additions."""
-    cdef int d, ndim = cnp.PyArray_NDIM(a), first = ndim, last = -1
-    cdef bint reduced[MAX_DIMS]
-    cdef bint together = True
+cdef int mark_dims(tuple dims, int ndim, bint* reduced) except -1:
+    cdef int d
+    cdef Py_ssize_t i
     for d in range(ndim):
         reduced[d] = False
-    for d in dims:
+    for i in range(len(dims)):
+        d = dims[i]
         if d < 0 or d >= ndim:
             raise IndexError(f"dimension {d} is out of range for {ndim} dimensions")
         reduced[d] = True
-        if cnp.PyArray_DIMS(a)[d] != 1:
+    return 0
+
+
+cdef cnp.ndarray blocks_of(cnp.ndarray a, const bint* reduced, Blocks* blocks):
+    """Depends on the shape alone, so that the strides of the input do not change the order of the additions."""
+    cdef int d, ndim = cnp.PyArray_NDIM(a), first = ndim, last = -1
+    cdef bint together = True
+    for d in range(ndim):
+        if reduced[d] and cnp.PyArray_DIMS(a)[d] != 1:
             first = min(first, d)
-            last = max(last, d)
+            last = d
     for d in range(first, last + 1):
         together = together and (reduced[d] or cnp.PyArray_DIMS(a)[d] == 1)
     blocks.outer = blocks.n = blocks.inner = 1
@@ -52,7 +61,7 @@ cdef cnp.ndarray blocks_of(cnp.ndarray a, tuple dims, Blocks* blocks):
         else:
             blocks.inner *= cnp.PyArray_DIMS(a)[d]
     if together:
-        return np.ascontiguousarray(a)
+        return a if cnp.PyArray_IS_C_CONTIGUOUS(a) else np.ascontiguousarray(a)
     return np.ascontiguousarray(np.transpose(a, [d for d in range(ndim) if not reduced[d]] + [d for d in range(ndim) if reduced[d]]))
 
 
@@ -101,7 +110,7 @@ cdef void sum_blocks(const void* job, int threads) noexcept nogil:
         each_piece(some_columns, &p, p.b.outer * p.per_outer, threads)
 
 
-cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
+cdef TensorBase raw_sum(TensorBase x, const bint* reduced, bint keepdim):
     cdef cnp.npy_intp shape[MAX_DIMS]
     cdef int d, n_out = 0
     cdef Job p
@@ -110,7 +119,7 @@ cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
     cdef size_t n_bytes = 0
     cdef double work = <double>cnp.PyArray_SIZE(x.a) * NS_PER_ELEMENT
     for d in range(cnp.PyArray_NDIM(x.a)):
-        if d not in dims:
+        if not reduced[d]:
             shape[n_out] = cnp.PyArray_DIMS(x.a)[d]
             n_out += 1
         elif keepdim:
@@ -124,7 +133,7 @@ cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
         return out
     if x.own_format:    # sums keep one order whatever the memory's is
         x = contiguous_memory(x)
-    a = blocks_of(x.a, dims, &p.b)
+    a = blocks_of(x.a, reduced, &p.b)
     p.itemsize, p.parts = cnp.PyArray_ITEMSIZE(x.a), NULL
     if p.b.inner == 1 and p.b.n > CHUNK:
         n_bytes = ((p.b.n + CHUNK - 1) // CHUNK) * p.itemsize
@@ -136,22 +145,31 @@ cdef TensorBase raw_sum(TensorBase x, tuple dims, bint keepdim):
     return out
 
 
+cdef tuple all_dims(int ndim):
+    return <tuple>ALL_DIMS[ndim]
+
+
 cdef TensorBase sum_dims(TensorBase x, tuple dims, bint keepdim, bint mean):
     """Sum or mean over dims (non-negative, distinct) of a floating-point tensor."""
-    cdef TensorBase out = raw_sum(x, dims, keepdim)
+    cdef bint reduced[MAX_DIMS]
+    cdef TensorBase out
     cdef SumNode node
     cdef Py_ssize_t n = 1
+    cdef int d
+    mark_dims(dims, cnp.PyArray_NDIM(x.a), reduced)
+    out = raw_sum(x, reduced, keepdim)
     if mean:
-        for d in dims:
-            n *= cnp.PyArray_DIMS(x.a)[<int>d]
-        if cnp.PyArray_SIZE(out.a):
-            out = binary_float(PYDL_B_div, out, number(n, cnp.PyArray_TYPE(out.a)))
+        for d in range(cnp.PyArray_NDIM(x.a)):
+            if reduced[d]:
+                n *= cnp.PyArray_DIMS(x.a)[d]
+        apply_number(<void*>table(is_f64(x)).eltwise.binary[PYDL_B_div], out, out, n, False)
     if grad_enabled() and requires_grad(x):
         node = SumNode.__new__(SumNode)
         node.shape = shape_of(x)
-        node.kept = tuple([1 if d in dims else size for d, size in enumerate(node.shape)])
+        node.dims = dims
         node.n = n
         node.mean = mean
+        node.keepdim = keepdim
         node.e0 = edge_of(x)
         attach(out, node)
     return out
@@ -160,14 +178,27 @@ cdef TensorBase sum_dims(TensorBase x, tuple dims, bint keepdim, bint mean):
 @cython.final
 @cython.no_gc
 cdef class SumNode(Node):
-    cdef tuple shape, kept     # of the input, and with size 1 where it was summed
+    cdef tuple shape, dims     # of the input; the dims that were summed
     cdef Py_ssize_t n
-    cdef bint mean
+    cdef bint mean, keepdim
 
     cdef object call(self, TensorBase dy):
+        cdef bint reduced[MAX_DIMS]
+        cdef cnp.npy_intp shape[MAX_DIMS]
+        cdef cnp.npy_intp strides[MAX_DIMS]
+        cdef int d, i = 0, ndim = len(self.shape)
         if self.mean:
-            dy = binary_float(PYDL_B_div, dy, number(self.n, cnp.PyArray_TYPE(dy.a)))
-        return expand(reshape(dy, self.kept), self.shape)
+            dy = with_number(PYDL_B_div, dy, self.n, False)
+        if grad_enabled():
+            kept = tuple([1 if d in self.dims else self.shape[d] for d in range(ndim)])
+            return expand(reshape(dy, kept), self.shape)
+        settle(dy)
+        mark_dims(self.dims, ndim, reduced)
+        for d in range(ndim):
+            shape[d] = self.shape[d]
+            strides[d] = 0 if reduced[d] else cnp.PyArray_STRIDES(dy.a)[i]
+            i += self.keepdim or not reduced[d]
+        return view_on(dy, array_on(dy, ndim, shape, strides, cnp.PyArray_BYTES(dy.a)))
 
     def name(self) -> str:
         return "MeanBackward0" if self.mean else "SumBackward0"

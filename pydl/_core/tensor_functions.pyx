@@ -67,7 +67,7 @@ cdef object reduce_sum(object input, object dim, bint keepdim, object dtype, bin
     if dtype is not None:
         x = promote.cast(x, dtypes.as_np(dtype).num)
     if dim is None or (isinstance(dim, (tuple, list)) and len(dim) == 0):
-        dims = tuple(range(ndim))
+        dims = sums.all_dims(ndim)
     elif isinstance(dim, (tuple, list)):
         dims = tuple([shape.wrap_dim(d, ndim, op) for d in dim])
         if len(set(dims)) != len(dims):

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from pydl._core import cross_entropy as core
 from pydl._core import dtypes
-from pydl._core import softmax as core
 from pydl._core.errors import IndexRangeError, ShapeError
 from pydl._core.tape import TensorBase as Tensor
 from pydl._core.tape import is_grad_enabled, wrap
 from pydl.ops._arrays import Array
 from pydl.ops._checks import float_arg, reduction_arg, tensor_arg
-from pydl.ops._declare import composite, op
+from pydl.ops._declare import composite, native
 from pydl.ops.gathering import gather
 from pydl.ops.losses_regression import reduced
 from pydl.ops.softmaxes import log_softmax, softmax
@@ -116,40 +116,7 @@ def nll_loss(
     return losses.sum() / float(row.sum())
 
 
-@op
-class cross_entropy_rows:
-    """−Σ_c q_c w_c log softmax(x)_c of each row, q = (1 − a) [c = t] + a / C: one fused pass over the logits.
-
-    Shapes: x (N, C), t (N) int64, w (C); a scalar, or (N) for "none".
-    Gradient: dx = g ((1 − a) w_t (p − [c = t]) + (a / C) (p Σ w − w_c)) with p = softmax(x).
-    Errors: IndexError naming a class outside of [0, C).
-
-    Example:
-        >>> import pydl
-        >>> pydl.ops.cross_entropy_rows(pydl.zeros(1, 2), pydl.tensor([1]), None, -100, 0.0, "mean")
-        tensor(0.6931)
-    """
-
-    def check(
-        x: Tensor, t: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: str
-    ) -> tuple[Any, ...]:
-        return x, t, weight, ignore_index, label_smoothing, reduction
-
-    def forward(
-        ctx: Any, x: Tensor, t: Tensor, weight: Tensor | None, ignore_index: int, smoothing: float, reduction: str
-    ) -> Tensor:
-        loss, exps, sums, total = core.cross_entropy_fwd(
-            x, t, weight, ignore_index, smoothing, reduction, ctx.needs[0]
-        )
-        ctx.save(x, t, weight, exps, sums)
-        ctx.how = ignore_index, smoothing, reduction, total
-        return loss
-
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
-        x, t, weight, exps, sums = ctx.saved
-        if is_grad_enabled():
-            return _rows_gradient(dy, x, t, weight, *ctx.how)
-        return core.cross_entropy_bwd(dy, exps, sums, t, weight, *ctx.how)
+cross_entropy_rows = native(core.cross_entropy_rows)
 
 
 def _rows_gradient(
@@ -167,6 +134,9 @@ def _rows_gradient(
     rows = g.unsqueeze(1) if reduction == "none" else g
     np_dtype = x.array.dtype
     return rows * (softmax(x, 1) * wrap(factor[:, None].astype(np_dtype)) - wrap(constant.astype(np_dtype)))
+
+
+core.set_composed_gradient(_rows_gradient)
 
 
 def _soft_cross_entropy(
@@ -214,12 +184,10 @@ def cross_entropy(
         >>> pydl.nn.functional.cross_entropy(pydl.tensor([[0., 0.]]), pydl.tensor([1]))
         tensor(0.6931)
     """
-    if (
-        weight is None and size_average is None and reduce is None and isinstance(input, Tensor) and input.ndim == 2
-        and isinstance(target, Tensor) and target.ndim == 1 and target.dtype is dtypes.int64
-        and reduction in _REDUCTIONS and 0.0 <= label_smoothing <= 1.0 and input.dtype.is_floating_point
-    ):  # fmt: skip  # the usual case first: what is left to check, the kernel checks
-        return cross_entropy_rows(input, target, None, ignore_index, label_smoothing, reduction)
+    if weight is None and size_average is None and reduce is None:
+        loss = core.usual_case(input, target, ignore_index, label_smoothing, reduction)
+        if loss is not None:
+            return loss
     if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
         reduction = reduction_arg(size_average, reduce, reduction, "cross_entropy")
     if not 0.0 <= label_smoothing <= 1.0:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from pydl._core.errors import ShapeError
+from pydl._core.squared_error import usual_case as usual_squared_error
 from pydl._core.tape import TensorBase as Tensor
 from pydl.ops._checks import broadcast_shape, reduction_arg, tensor_arg
-from pydl.ops._declare import composite, op
+from pydl.ops._declare import composite
 
 __all__ = ["huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss"]
 
@@ -52,8 +52,15 @@ def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return weighted.sum() / weight.sum() if reduction == "mean" else reduced(weighted, reduction)
 
 
-@op
-class mse_loss:
+@composite
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """(x − t)²: the squared error, averaged ("mean"), added ("sum") or per element ("none").
 
     Shapes: input and target (…), which should agree; a scalar, or (…). With `weight` the mean is a weighted one.
@@ -64,44 +71,14 @@ class mse_loss:
         >>> pydl.nn.functional.mse_loss(pydl.tensor([1., 2.]), pydl.tensor([1., 4.]))
         tensor(2.)
     """
-
-    def check(
-        input: Tensor,
-        target: Tensor,
-        size_average: bool | None = None,
-        reduce: bool | None = None,
-        reduction: str = "mean",
-        weight: Tensor | None = None,
-    ) -> tuple[Any, ...]:
-        reduction = reduction_arg(size_average, reduce, reduction, "mse_loss")
-        shape = _check_pair(input, target, "mse_loss")
-        _check_weight(weight, shape, "mse_loss")
-        return input, target, reduction, weight
-
-    def forward(ctx: Any, x: Tensor, t: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
-        ctx.save(x, t, weight)
-        ctx.reduction = reduction
-        difference = x - t
-        return _weighted(difference * difference, weight, reduction)
-
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, t, weight = ctx.saved
-        difference = x - t
-        if ctx.reduction == "mean":
-            dy = dy / (max(difference.array.size, 1) if weight is None else weight.sum())
-        doubled = dy * 2 if weight is None else dy * weight * 2
-        dx = difference * doubled if ctx.needs[0] or ctx.needs[1] else None
-        dweight = None
-        if weight is not None and ctx.needs[3]:
-            squares = difference * difference
-            mean = (squares * weight).sum() / weight.sum() if ctx.reduction == "mean" else 0.0
-            dweight = dy * (squares - mean)
-        return (
-            dx.sum_to_size(x.array.shape) if ctx.needs[0] else None,
-            (-dx).sum_to_size(t.array.shape) if ctx.needs[1] else None,
-            None,
-            dweight,
-        )
+    if weight is None and size_average is None and reduce is None:
+        loss = usual_squared_error(input, target, reduction)
+        if loss is not None:
+            return loss
+    reduction = reduction_arg(size_average, reduce, reduction, "mse_loss")
+    _check_weight(weight, _check_pair(input, target, "mse_loss"), "mse_loss")
+    difference = input - target
+    return _weighted(difference * difference, weight, reduction)
 
 
 @composite
