@@ -168,6 +168,39 @@ def test_extending_getattr_as_wrappers_do():
     assert wrapped.in_features == 3 and wrapped.weight is wrapped.module.weight
 
 
+def test_forward_is_looked_up_at_every_call():
+    class Net(nn.Module):
+        def forward(self, x):
+            return x + 1
+
+    class Callable:
+        def __call__(self, x):
+            return x + 30
+
+    net, x = Net(), pydl.zeros(1)
+    assert net(x).item() == 1
+    net.forward = lambda x: x + 2  # of the instance
+    assert net(x).item() == 2
+    del net.forward
+    Net.forward = lambda self, x: x + 3
+    assert net(x).item() == net(x=x).item() == 3
+    Net.forward = staticmethod(lambda x: x + 4)
+    assert net(x).item() == 4
+    Net.forward = property(lambda self: lambda x: x + 5)
+    assert net(x).item() == 5
+    Net.forward = Callable()
+    assert net(x).item() == 30
+
+    def vanishing(self, x):
+        del Net.forward
+        return x + 6
+
+    Net.forward = vanishing
+    assert net(x).item() == 6
+    with pytest.raises(NotImplementedError):
+        net(x)
+
+
 def test_call_super_init_and_dir():
     class Mixin:
         def __init__(self, size):

@@ -9,6 +9,7 @@ import pytest
 
 import pydl
 from pydl import nn, optim
+from pydl._core import optimizers
 from pydl.optim import optimizer as optimizer_module
 
 
@@ -132,11 +133,17 @@ def test_a_replaced_buffer_is_used():
 
 def test_zero_grad():
     model, opt = trained(1)
-    pointer = model.weight.grad.data_ptr()
+    grad, pointer, version = model.weight.grad, model.weight.grad.data_ptr(), model.weight.grad._version
     opt.zero_grad(set_to_none=False)
-    assert model.weight.grad.data_ptr() == pointer and not model.weight.grad.numpy().any()
+    assert model.weight.grad is grad and grad.data_ptr() == pointer and grad._version > version
+    assert not grad.numpy().any()
     opt.zero_grad()
     assert model.weight.grad is None and model.bias.grad is None
+    model.weight.grad = (model.weight * 2).clone()  # with a history: it is forgotten
+    opt.zero_grad(set_to_none=False)
+    assert not model.weight.grad.requires_grad and not model.weight.grad.numpy().any()
+    with pytest.raises(TypeError, match="zero_grad: takes Tensors, not int"):
+        optimizers.clear_gradients([3], True)
 
 
 def test_step_hooks():

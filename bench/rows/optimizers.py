@@ -133,4 +133,4 @@ def adam(n_tensors: int, size: int) -> Row:
 
 def rows() -> list[Row]:
     """Return the optimizers' rows."""
-    return [sgd_momentum(20, 50_000), adam(20, 50_000), adam(20, 16)]
+    return [sgd_momentum(20, 50_000), adam(20, 50_000), sgd_momentum(20, 16), adam(20, 16)]

@@ -65,6 +65,16 @@ static void pydl_inherit_numbers(PyTypeObject *type) {
     to->nb_matrix_multiply = from->nb_matrix_multiply;
 }
 
+/* A tuple, or an instance of a class derived from it, of n numbers. */
+static PyObject *pydl_tuple_of(PyTypeObject *type, int n, const Py_ssize_t *numbers) {
+    PyObject *tuple = type->tp_alloc(type, n), *number;
+    for (int i = 0; tuple && i < n; i++) {
+        if ((number = PyLong_FromSsize_t(numbers[i]))) PyTuple_SET_ITEM(tuple, i, number);
+        else Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
 /* The first fields of a tensor, in this order. */
 typedef struct pydl_tensor {
     PyObject_HEAD

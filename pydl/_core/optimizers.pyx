@@ -7,6 +7,7 @@ Every function takes an optimizer's `param_groups` and `state` as they are.
 cimport cython
 from libc.math cimport pow, sqrt
 
+from pydl._core.tape cimport TensorBase, requires_grad, slots
 from pydl._core.update cimport Rule, number, pydl_options, pydl_step_fn, pydl_update, take_step
 
 
@@ -329,3 +330,20 @@ def adagrad(list groups, object state) -> None:
 def rmsprop(list groups, object state) -> None:
     """One step of RMSprop."""
     take_step(RMSprop.__new__(RMSprop), groups, state)
+
+
+def clear_gradients(params, bint set_to_none) -> None:
+    """Drops the gradients of the parameters, or fills them with zeros; what was recorded of them is forgotten."""
+    cdef TensorBase p
+    for param in params:
+        if not isinstance(param, TensorBase):
+            raise TypeError(f"zero_grad: takes Tensors, not {type(param).__name__}")
+        p = <TensorBase>param
+        if p.grad_ is None:
+            continue
+        if set_to_none:
+            p.grad_ = None
+        else:
+            if requires_grad(p.grad_):
+                p.grad_ = p.grad_.detach()
+            slots.fill_(p.grad_, 0)

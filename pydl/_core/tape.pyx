@@ -41,6 +41,7 @@ cdef extern from "objects.h":
     void pydl_inherit_numbers(PyTypeObject* type) noexcept
     int pydl_set_up_tensors(PyTypeObject* type, object array, object storage, void* keep_array) except -1
     object pydl_unset_tensor(PyTypeObject* type)
+    object pydl_tuple_of(PyTypeObject* type, int n, const Py_ssize_t* numbers)
 
 cdef extern from "Python.h":
     object PyObject_GenericGetDict(object o, void* context)
@@ -444,7 +445,7 @@ cdef class TensorBase:
     @property
     def shape(self):
         """The sizes of the dimensions, as a pydl.Size."""
-        return tuple.__new__(Size, (<object>self.a).shape)
+        return pydl_tuple_of(<PyTypeObject*>Size, cnp.PyArray_NDIM(self.a), <const Py_ssize_t*>cnp.PyArray_DIMS(self.a))
 
     @property
     def ndim(self) -> int:

@@ -17,6 +17,7 @@ cimport numpy as cnp
 from pydl._core.formats cimport channels_last, contiguous_memory, is_channels_last, new_like
 from pydl._core.inplace cimport check_inplace
 from pydl._core.kernels cimport run_pieces, table
+from pydl._core.loops cimport same_shape
 from pydl._core.storage cimport Storage, scratch, scratch_free
 from pydl._core.tape cimport TensorBase, is_contiguous, is_f64, is_float, new, swap_grad_enabled
 
@@ -85,14 +86,22 @@ cdef int check_target(str name, str what, object t) except -1:
     return check_inplace(<TensorBase>t, name)
 
 
+cdef inline bint is_plain(TensorBase t) noexcept:
+    """Whether t is writable memory in C order: then nothing but its type and shape is left to check."""
+    cdef int wanted = cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_WRITEABLE
+    return is_float(t) and (cnp.PyArray_FLAGS(t.a) & wanted) == wanted
+
+
+cdef inline bint is_like(TensorBase t, TensorBase p) noexcept:
+    return cnp.PyArray_TYPE(t.a) == cnp.PyArray_TYPE(p.a) and same_shape(t, p)
+
+
 cdef int check_same(str name, str what, TensorBase p, object t) except -1:
     cdef TensorBase x
-    cdef int ndim = cnp.PyArray_NDIM(p.a)
     if not isinstance(t, TensorBase):
         raise TypeError(f"{name}: {what} must be a tensor, not {type(t).__name__}")
     x = <TensorBase>t
-    if (cnp.PyArray_TYPE(p.a) != cnp.PyArray_TYPE(x.a) or cnp.PyArray_NDIM(x.a) != ndim
-            or memcmp(cnp.PyArray_DIMS(p.a), cnp.PyArray_DIMS(x.a), ndim * sizeof(cnp.npy_intp)) != 0):
+    if not is_like(x, p):
         raise ShapeError(f"{name}: {what} {(<object>x.a).shape} {x.a.dtype} does not fit the parameter "
                          f"{(<object>p.a).shape} {p.a.dtype}")
     return 0
@@ -100,6 +109,7 @@ cdef int check_same(str name, str what, TensorBase p, object t) except -1:
 
 # --- the plan of a step -------------------------------------------------------------------------------------------
 
+@cython.final
 @cython.internal
 cdef class Plan:
     """All that a step will do. Nothing is written until `run`."""
@@ -131,9 +141,11 @@ cdef class Plan:
         cdef Part* part
         cdef TensorBase p
         cdef bint last
-        check_target(self.rule.name, "a parameter", param)
         p = <TensorBase>param
-        check_same(self.rule.name, "the gradient", p, grad)
+        if not is_plain(p):
+            check_target(self.rule.name, "a parameter", param)
+        if not is_like(grad, p):
+            check_same(self.rule.name, "the gradient", p, grad)
         part = self.parts + self.n
         memset(part, 0, sizeof(Part))
         self.n += 1
@@ -169,8 +181,9 @@ cdef class Plan:
             if rule.arrays[i] is not None:
                 array = self.entry(p, old, made, rule.arrays[i], False, i)
                 first = first or (made is not None and rule.arrays[i] in made)
-                check_target(rule.name, rule.arrays[i], array)
-                check_same(rule.name, rule.arrays[i], p, array)
+                if not (isinstance(array, TensorBase) and is_plain(<TensorBase>array) and is_like(<TensorBase>array, p)):
+                    check_target(rule.name, rule.arrays[i], array)
+                    check_same(rule.name, rule.arrays[i], p, array)
                 part.s[i] = self.writable(part, <TensorBase>array, last)
         if made:
             self.fresh.append((p, old, made))
@@ -209,7 +222,8 @@ cdef class Plan:
         """Reads a 0-d tensor into part.after, where the rule will advance it."""
         cdef TensorBase t
         cdef int i = part.n_scalars
-        check_target(self.rule.name, what, value)
+        if not (isinstance(value, TensorBase) and is_plain(<TensorBase>value)):
+            check_target(self.rule.name, what, value)
         t = <TensorBase>value
         if cnp.PyArray_SIZE(t.a) != 1:
             raise ShapeError(f"{self.rule.name}: {what} must have one element, but has shape {(<object>t.a).shape}")
@@ -221,14 +235,18 @@ cdef class Plan:
         return 0
 
     cdef const char* readable(self, Part* part, TensorBase t, bint last) except NULL:
-        cdef TensorBase dense = channels_last(t) if last else contiguous_memory(t)
+        cdef TensorBase dense = t
+        if last or not is_contiguous(t):
+            dense = channels_last(t) if last else contiguous_memory(t)
         if dense is not t:
             self.temporary.append(dense)
         self.hold(part, t.s)
         return cnp.PyArray_BYTES(dense.a)
 
     cdef char* writable(self, Part* part, TensorBase t, bint last) except NULL:
-        cdef TensorBase dense = channels_last(t) if last else contiguous_memory(t)
+        cdef TensorBase dense = t
+        if last or not is_contiguous(t):
+            dense = channels_last(t) if last else contiguous_memory(t)
         if dense is not t:
             self.copies.append((t, dense))
         self.hold(part, t.s)

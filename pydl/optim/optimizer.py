@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pydl._core import optimizers
 from pydl.autograd.graph import RemovableHandle, add_hook
 from pydl.creation import as_tensor
 from pydl.tensor import Tensor
@@ -139,15 +140,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops all gradients, or (`set_to_none=False`) fills them with zeros."""
-        if set_to_none:
-            for group in self.param_groups:
-                for param in group["params"]:
-                    param.grad = None
-            return
         for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is not None:
-                    param.grad = param.grad.detach().zero_()
+            optimizers.clear_gradients(group["params"], set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Changes the parameters by their gradients; `closure`, if given, computes loss and gradients first."""

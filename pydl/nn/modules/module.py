@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pydl._core import optimizers
 from pydl.autograd.graph import RemovableHandle, add_hook
 from pydl.nn.modules import _convert
 from pydl.nn.modules._hooks import EVERY, HookMixin
@@ -266,12 +267,7 @@ class Module(HookMixin, StateMixin, WalkMixin, _convert.ConvertMixin):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the gradients of all parameters, or (`set_to_none=False`) fills them with zeros."""
-        for param in self.parameters():
-            if param.grad is not None:
-                if set_to_none:
-                    param.grad = None
-                else:
-                    param.grad = param.grad.detach().zero_()
+        optimizers.clear_gradients(self.parameters(), set_to_none)
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Calls `fn` on every module below this one and then on this one, for instance to initialize them."""
