@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -178,15 +180,12 @@ def test_blocks_are_freed_by_other_threads_than_took_them() -> None:
 
 @pytest.mark.parametrize(("value", "kept"), [("1000000", False), ("", True)])
 def test_the_cap_can_be_set_from_outside(value: str, kept: bool) -> None:
-    import os
-    import subprocess
-
     code = (
         "import pydl; x = pydl.ones(2_000_000); del x; print(pydl.memory.memory_stats()['bytes_cached'] >= 8_000_000)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYDL_POOL_CAP": value},
+        env={**os.environ, "PYDL_POOL": "1", "PYDL_POOL_CAP": value},
         capture_output=True,
         text=True,
         check=True,
