@@ -100,11 +100,12 @@ def zero_grad() -> Row:
         parameters = [torch.nn.Parameter(torch.from_numpy(v)) for v in p]
         for parameter in parameters:
             parameter.grad = torch.ones(16)
+        gradients = [parameter.grad for parameter in parameters]
         optimizer = torch.optim.SGD(parameters, lr=1e-4)
 
         def step() -> list[Any]:
             optimizer.zero_grad(set_to_none=False)
-            return [parameter.grad for parameter in parameters]
+            return gradients
 
         return step
 

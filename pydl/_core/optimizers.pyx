@@ -6,10 +6,15 @@ Every function takes an optimizer's `param_groups` and `state` as they are.
 
 cimport cython
 from libc.math cimport pow, sqrt
+from libc.string cimport memset
 
-from pydl._core.tape cimport TensorBase, requires_grad, slots
+cimport numpy as cnp
+
+from pydl._core.tape cimport TensorBase, is_contiguous, requires_grad, slots
 from pydl._core.update cimport Rule, number, pydl_options, pydl_step_fn, pydl_update, take_step
 
+
+cnp.import_array()
 
 cdef tuple STEP = ("step",)
 cdef tuple MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -346,4 +351,8 @@ def clear_gradients(params, bint set_to_none) -> None:
         else:
             if requires_grad(p.grad_):
                 p.grad_ = p.grad_.detach()
-            slots.fill_(p.grad_, 0)
+            if is_contiguous(p.grad_) and cnp.PyArray_ISWRITEABLE(p.grad_.a):
+                memset(cnp.PyArray_DATA(p.grad_.a), 0, cnp.PyArray_NBYTES(p.grad_.a))
+                p.grad_.s.version += 1
+            else:
+                slots.fill_(p.grad_, 0)
