@@ -35,6 +35,7 @@ ROOMS = (
     Room("cli", 9, "python -m pydl: train, info, bench, run, check", ("cli", "__main__")),
     Room("models", 8, "networks to begin with, and those of the tasks", ("models",)),
     Room("inspect", 7, "where gradients go, layer by layer, step by step", ("inspect",)),
+    Room("inference", 6, "plans: a model as compiled steps on planned memory", ("inference",)),
     Room("text", 7, "vocabularies; greedy and beam search, drawing", ("text",)),
     Room("io", 6, "safetensors, checkpoints, atomic writes", ("io",)),
     Room("optim", 6, "optimizers and schedules of the learning rate", ("optim",)),

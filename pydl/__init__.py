@@ -56,8 +56,12 @@ __all__ += random.__all__
 
 # Loaded when they are first used, so that `import pydl` stays within milliseconds of `import numpy`.
 _LATER = {
-    "config": "pydl._config", "load": "pydl.io", "save": "pydl.io", "show_config": "pydl._config",
-    **{name: f"pydl.{name}" for name in ("inspect", "io", "memory", "models", "nn", "optim", "text", "utils")},
+    "config": "pydl._config", "freeze": "pydl.inference", "load": "pydl.io", "save": "pydl.io",
+    "show_config": "pydl._config",
+    **{
+        name: f"pydl.{name}"
+        for name in ("inference", "inspect", "io", "memory", "models", "nn", "optim", "text", "utils")
+    },
     **{
         name: f"pydl.ops.{family}"
         for family, names in {
@@ -82,6 +86,7 @@ def __dir__() -> list[str]:
 
 
 if _typing.TYPE_CHECKING:  # no __getattr__ here, so that type checkers find names that do not exist
+    from pydl import inference as inference
     from pydl import inspect as inspect
     from pydl import io as io
     from pydl import memory as memory
@@ -92,6 +97,7 @@ if _typing.TYPE_CHECKING:  # no __getattr__ here, so that type checkers find nam
     from pydl import utils as utils
     from pydl._config import config as config
     from pydl._config import show_config as show_config
+    from pydl.inference import freeze as freeze
     from pydl.io import load as load
     from pydl.io import save as save
     from pydl.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d

@@ -21,8 +21,8 @@ def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str], block: str) -> s
     return capsys.readouterr().out
 
 
-def test_there_are_five_blocks() -> None:
-    assert len(BLOCKS) == 5
+def test_there_are_six_blocks() -> None:
+    assert len(BLOCKS) == 6
 
 
 def test_twenty_lines_learn_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,3 +75,9 @@ def test_gradients_over_time(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     first, second, *table = printed(tmp_path, capsys, BLOCKS[4]).splitlines()
     assert first.endswith("it vanishes") and second.endswith("it arrives")
     assert table[0].startswith("Gradient flow") and table[-1].endswith("arrives")
+
+
+def test_a_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shape, *steps = printed(tmp_path, capsys, BLOCKS[5]).splitlines()
+    assert shape == "pydl.Size([8, 5])"
+    assert steps[1:] == ["  0: linear + batch_norm + relu (8, 20) -> (8, 16)", "  1: linear (8, 16) -> (8, 5)"]

@@ -2,7 +2,20 @@
 """All rows, in the order in which they run."""
 
 from bench.row import Row
-from bench.rows import convolution, eltwise, gemm, layers, losses, norms, optimizers, pooling, recurrent, tiny, training
+from bench.rows import (
+    convolution,
+    eltwise,
+    gemm,
+    inference,
+    layers,
+    losses,
+    norms,
+    optimizers,
+    pooling,
+    recurrent,
+    tiny,
+    training,
+)
 
 ROWS: list[Row] = [
     *gemm.rows(),
@@ -16,6 +29,7 @@ ROWS: list[Row] = [
     *recurrent.rows(),
     *tiny.rows(),
     *training.rows(),
+    *inference.rows(),
 ]
 
 

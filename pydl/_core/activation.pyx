@@ -16,9 +16,10 @@ from pydl._core.inplace cimport check_inplace, finish_inplace
 from pydl._core.kernels cimport PYDL_B_mul, table
 from pydl._core.loops cimport PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply2, apply3, apply_parameters, same_shape
 from pydl._core.promote cimport cast
+from pydl._core.recorder cimport begins, ends
 from pydl._core.tape cimport (
     Node, TensorBase, adopt, alias, array_on, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, make, new,
-    requires_grad, twin, unpack,
+    requires_grad, slots, twin, unpack,
 )
 
 from pydl._core import dtypes
@@ -60,6 +61,10 @@ cdef object activate(str name, int code, object input, double a, double b, doubl
     if not isinstance(input, TensorBase):
         raise TypeError(f"{name}: input must be a Tensor, not {type(input).__name__}")
     x = <TensorBase>input
+    if slots.recording and begins():
+        out = activate(name, code, x, a, b, c, inplace)
+        ends("activation_" if inplace else "activation", (x, name, code, a, b, c), out)
+        return out
     if not is_float(x):
         return activate_other(name, code, x, a, b, c, inplace)
     p[0], p[1], p[2] = a, b, c

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What +, -, *, /, ** do with any two operands: tensors of one type, a tensor and a number, mixed types, integers."""
+"""What +, -, *, /, ** do with any two operands: tensors of one type, a tensor and numbers, mixed types, integers."""
 
 cimport cython
 
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.eltwise cimport BINARY_NAMES, binary_float, unary
+from pydl._core.eltwise cimport BINARY_NAMES, binary_float, select, unary
 from pydl._core.formats cimport new_like
 from pydl._core.kernels cimport *
-from pydl._core.loops cimport MAX_DIMS, apply_number, broadcast_shape
+from pydl._core.loops cimport MAX_DIMS, apply_clamp, apply_number, broadcast_shape
 from pydl._core.promote cimport as_tensor, number, promoted
+from pydl._core.recorder cimport begins, ends
 from pydl._core.tape cimport (
     Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_f64, is_float, requires_grad, slots, unpack,
 )
@@ -24,6 +25,10 @@ cdef tuple NUMPY_BINARY = (np.add, np.subtract, np.multiply, np.true_divide, Non
 
 cdef object binary(int code, object a, object b):
     cdef TensorBase x, y
+    if slots.recording and begins():
+        out = binary(code, a, b)
+        ends("binary", (a, b, code), out)
+        return out
     if isinstance(a, TensorBase):
         x = <TensorBase>a
         if isinstance(b, TensorBase):
@@ -106,6 +111,47 @@ cdef TensorBase pow_number(TensorBase x, double exponent):
     if exponent == -1:
         return unary(PYDL_U_reciprocal, x)
     return binary_float(PYDL_B_pow, x, number(exponent, cnp.PyArray_TYPE(x.a)))
+
+
+cdef TensorBase clamp_numbers(TensorBase x, double lo, double hi):
+    cdef TensorBase out
+    cdef ClampNode node
+    if slots.recording and begins():
+        out = clamp_numbers(x, lo, hi)
+        ends("clamp_numbers", (x, lo, hi), out)
+        return out
+    out = new_like(x)
+    apply_clamp(<void*>table(is_f64(x)).eltwise.clamp, out, x, lo, hi)
+    if grad_enabled() and requires_grad(x):
+        node = ClampNode.__new__(ClampNode)
+        node.x = x
+        node.version = x.s.version
+        node.lo = lo
+        node.hi = hi
+        node.e0 = edge_of(x)
+        attach(out, node)
+    return out
+
+
+@cython.final
+@cython.no_gc
+cdef class ClampNode(Node):
+    cdef TensorBase x
+    cdef unsigned int version
+    cdef double lo, hi
+
+    cdef object call(self, TensorBase dy):
+        cdef TensorBase x = unpack(self.x, self.version, None)
+        inside = adopt(np.asarray((x.a >= self.lo) & (x.a <= self.hi)))
+        return select(inside, dy, number(0, cnp.PyArray_TYPE(dy.a)))
+
+    cdef int release(self) except -1:
+        self.x = None
+        self.released = True
+        return 0
+
+    def name(self) -> str:
+        return "ClampBackward1"
 
 
 # --- other and mixed types ----------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ cimport pydl._core.promote as promote
 cimport pydl._core.shape as shape
 from pydl._core.arguments cimport tensor_arg
 from pydl._core.kernels cimport *
-from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, is_float, requires_grad
+from pydl._core.recorder cimport begins, ends
+from pydl._core.tape cimport Node, TensorBase, attach, edge_of, grad_enabled, is_float, requires_grad, slots
 
 from pydl._core import dtypes
 from pydl._core.errors import IntegerDivisionError, ShapeError
@@ -172,6 +173,10 @@ def minimum(input, other):
 cdef object divide_rounded(object a, object b, str mode):
     """Rounded quotients of tensors and numbers."""
     cdef TensorBase x, y, out
+    if slots.recording and begins():
+        out = divide_rounded(a, b, mode)
+        ends("divide_rounded", (a, b, mode), out)
+        return out
     dtype = promote.promoted(a, b, False)
     if dtype is None:
         raise TypeError(f"div: takes Tensors and numbers, not {type(a).__name__} and {type(b).__name__}")
@@ -319,6 +324,10 @@ def where(condition, input=None, other=None):
         tensor([1., 0.])
     """
     cdef TensorBase mask = tensor_arg(condition, "where", "condition")
+    if slots.recording and begins():
+        out = where(mask, input, other)
+        ends("where", (mask, input, other), out)
+        return out
     if input is None and other is None:
         return tuple([wrap(i) for i in np.nonzero(mask.a)])
     if cnp.PyArray_TYPE(mask.a) != cnp.NPY_BOOL:
@@ -353,8 +362,12 @@ def clamp(input, min=None, max=None):
             if bound is not None:
                 out = result(arithmetic.binary(code, out, bound), "clamp", out, bound)
         return out
+    if slots.recording and not is_float(x) and begins():
+        out = clamp(x, min, max)
+        ends("clamp", (x, min, max), out)
+        return out
     if is_float(x):
-        return eltwise.clamp_numbers(x, -np.inf if min is None else min, np.inf if max is None else max)
+        return arithmetic.clamp_numbers(x, -np.inf if min is None else min, np.inf if max is None else max)
     dtype = (<object>x.a).dtype
     for bound in (min, max):
         if bound is not None:

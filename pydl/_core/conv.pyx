@@ -39,6 +39,8 @@ cdef void set_operands(Job* p, const Sizes* s, TensorBase x, TensorBase y) noexc
     p.groups = s.groups
     p.x, p.n_x, p.y = cnp.PyArray_BYTES(x.a), cnp.PyArray_SIZE(x.a), cnp.PyArray_BYTES(y.a)
     p.bias = NULL
+    p.packed = p.adds = False
+    p.then = NULL
 
 
 def conv_fwd(TensorBase x not None, TensorBase w not None, TensorBase b, stride, padding, dilation,

@@ -8,8 +8,9 @@ weights' gradient adds fixed spans of pixels in order.
 """
 
 from pydl._core.correlation cimport pydl_conv_weight, up
+from pydl._core.epilogue cimport IN_KERNEL, finish
 from pydl._core.kernels cimport (
-    FLOPS_PER_LANE_NS, PYDL_B_add, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, each_piece, run_team, threads_for,
+    FLOPS_PER_LANE_NS, PYDL_B_add, PYDL_GEMM_ACCUMULATE, PYDL_GEMM_PADDED, PYDL_GEMM_RELU, each_piece, run_team, threads_for,
 )
 from pydl._core.storage cimport scratch, scratch_free
 
@@ -64,6 +65,19 @@ cdef void pack_panel(const void* job, ptrdiff_t i) noexcept nogil:
     p.v.pack(&g, p.w + (group * p.w_group + j * g.column) * p.size, p.panels + i * nr * p.k * p.size)
 
 
+cdef ptrdiff_t panel_bytes(Job* p) noexcept nogil:
+    prepare(p)
+    return up(p.groups * up(p.n, p.t.gemm.nr) * p.k * p.size, LINE)
+
+
+cdef void pack_panels(Job* p, char* panels) noexcept nogil:
+    cdef ptrdiff_t i
+    prepare(p)
+    p.panels = panels
+    for i in range(p.groups * (up(p.n, p.t.gemm.nr) // p.t.gemm.nr)):
+        pack_panel(p, i)
+
+
 cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
     """Task i: a block of outputs times a cut of a group's channels."""
     cdef ptrdiff_t cut = i % p.n_cuts, block = i // p.n_cuts % p.n_blocks, group = i // (p.n_cuts * p.n_blocks)
@@ -73,7 +87,7 @@ cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
     cdef const char* panels = p.panels + (group * up(p.n, nr) + j) * p.k * p.size
     cdef const char* a = work
     cdef char* c = p.y + (i0 * c_row + channel) * p.size
-    cdef bint last = False
+    cdef bint last = False, relu = p.then != NULL and p.then.kind == IN_KERNEL
     if p.scattered:
         c = work + up(p.rows * p.ld * p.size, LINE) + LINE
         c_row = n
@@ -86,8 +100,10 @@ cdef void run_block(const Job* p, ptrdiff_t i, char* work) noexcept nogil:
             p.v.gather(&p.g, x, p.n_x - group * p.g.channels, i0, m, k0, kc, work, p.ld)
         p.t.gemm.block(m, n, kc, 1, a, a_row, 1, 0, 0, panels + k0 * nr * p.size, nr, p.k * nr, 0, c, c_row,
                        p.bias + channel * p.size if last and p.bias != NULL else NULL,
-                       PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 else 0))
+                       PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 or p.adds else 0) | (PYDL_GEMM_RELU if last and relu else 0))
         k0 += kc
+    if p.then != NULL:
+        finish(p.then, c, m, n, c_row, p.size)
     if p.scattered:
         p.v.scatter(&p.g, i0, m, n, c, p.y + channel * p.size, p.groups * p.n)
 
@@ -119,15 +135,17 @@ cdef void run_share(const void* job, ptrdiff_t t) noexcept nogil:
 
 cdef void run_blocks(const void* job, int threads) noexcept nogil:
     cdef const Job* p = (<const Team*>job).p
-    each_piece(pack_panel, p, p.groups * (up(p.n, p.t.gemm.nr) // p.t.gemm.nr), threads)
+    if not p.packed:
+        each_piece(pack_panel, p, p.groups * (up(p.n, p.t.gemm.nr) // p.t.gemm.nr), threads)
     each_piece(run_share, job, threads, threads)
 
 
 cdef int correlate(Job* p) except -1:
     """y = the correlation, over all groups; what is set: t, v, g, weight's strides, size, groups, n, n_pixels, x … y."""
-    cdef ptrdiff_t mr = p.t.gemm.mr, nr = p.t.gemm.nr, panel_bytes
+    cdef ptrdiff_t mr = p.t.gemm.mr, nr = p.t.gemm.nr, n_bytes = 0
     cdef double work_ns
     cdef int threads
+    cdef char* work
     cdef Team team
     if p.n_pixels == 0 or p.n == 0:
         return 0
@@ -147,11 +165,14 @@ cdef int correlate(Job* p) except -1:
         p.n_cuts = (p.n + p.cut - 1) // p.cut
     team.p, team.s, team.threads, team.n_tasks = p, NULL, threads, p.groups * p.n_blocks * p.n_cuts
     team.stride = up((p.rows * p.ld + (p.rows * p.n if p.scattered else 0)) * p.size, LINE) + 2 * LINE
-    panel_bytes = up(p.groups * up(p.n, nr) * p.k * p.size, LINE)
-    p.panels = <char*>scratch(panel_bytes + team.stride * threads)
-    team.work = p.panels + panel_bytes
+    if not p.packed:
+        n_bytes = panel_bytes(p)
+    work = <char*>scratch(n_bytes + team.stride * threads)
+    if not p.packed:
+        p.panels = work
+    team.work = work + n_bytes
     run_team(run_blocks, &team, threads, work_ns)
-    scratch_free(p.panels, panel_bytes + team.stride * threads)
+    scratch_free(work, n_bytes + team.stride * threads)
     return 0
 
 

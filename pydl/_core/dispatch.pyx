@@ -2,6 +2,7 @@
 """The door through which every operation declared in Python goes: check, forward without recording, then one node."""
 
 import weakref
+from functools import partial
 
 cimport cython
 
@@ -9,10 +10,11 @@ import numpy as np
 cimport numpy as cnp
 
 from pydl._core.inplace cimport check_inplace
+from pydl._core.recorder cimport begins, ends
 from pydl._core.shape cimport shape_of
 from pydl._core.tape cimport (
-    Node, OutputPort, TensorBase, adopt, alias, attach, is_float, raise_released, requires_grad, settle, swap_grad_enabled, twin,
-    unpack,
+    Node, OutputPort, TensorBase, adopt, alias, attach, is_float, raise_released, requires_grad, settle, slots, swap_grad_enabled,
+    twin, unpack,
 )
 
 from pydl._core import dtypes
@@ -156,8 +158,14 @@ cdef class Op:
         return self.run(arguments)
 
     cdef object run(self, tuple args):
-        cdef OpNode ctx = OpNode.__new__(OpNode)
-        cdef bint recording, old = swap_grad_enabled(False)
+        cdef OpNode ctx
+        cdef bint recording, old
+        if slots.recording and begins():
+            out = self.run(args)
+            ends(self.name, args, out, self.unchecked)
+            return out
+        ctx = OpNode.__new__(OpNode)
+        old = swap_grad_enabled(False)
         cdef list needs = [], positions = []
         cdef TensorBase t
         cdef Py_ssize_t i
@@ -261,6 +269,10 @@ cdef object record_outputs(OpNode ctx, object out, tuple args):
 def inplace(op, TensorBase target not None, *args, **kwargs):
     """target = op(target, *args), in target's memory and history; for operations that have no in-place kernel of their own."""
     cdef TensorBase result
+    if slots.recording and begins():
+        inplace(op, target, *args, **kwargs)
+        ends(op.name + "_", (target, *args), target, partial(op, **kwargs))
+        return target
     check_inplace(target, op.name + "_")
     result = op(alias(target), *args, **kwargs)
     if result is None:

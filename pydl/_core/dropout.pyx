@@ -16,9 +16,10 @@ from pydl._core.formats cimport new_like
 from pydl._core.inplace cimport check_inplace, finish_inplace
 from pydl._core.kernels cimport run_pieces, table
 from pydl._core.loops cimport PICOSECONDS_PLAIN, apply_parameters
+from pydl._core.recorder cimport begins, ends
 from pydl._core.tape cimport (
     Node, TensorBase, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, raise_released,
-    requires_grad,
+    requires_grad, slots,
 )
 
 cnp.import_array()
@@ -156,6 +157,10 @@ def drop(str name not None, TensorBase x not None, double p, bint features, bint
     mean 0 and variance 1 stay."""
     cdef double q[3]
     cdef TensorBase out = x, mask
+    if slots.recording and begins():
+        out = drop(name, x, p, features, alpha, inplace)
+        ends("drop_" if inplace else "drop", (x, name), out)
+        return out
     if cnp.PyArray_SIZE(x.a) == 0:
         return x
     if not is_float(x):

@@ -10,7 +10,6 @@ cdef TensorBase unary_other(int code, TensorBase x)
 cdef TensorBase binary_float(int code, TensorBase a, TensorBase b)
 cdef object compare(int code, object a, object b)
 cdef TensorBase select(TensorBase mask, TensorBase a, TensorBase b)
-cdef TensorBase clamp_numbers(TensorBase x, double lo, double hi)
 cdef TensorBase clone(TensorBase x)
 cdef TensorBase contiguous(TensorBase x)
 cdef TensorBase fit(TensorBase g, object shape)      # g summed to the shape of an operand that was broadcast; None: as it is

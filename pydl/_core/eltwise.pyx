@@ -12,9 +12,10 @@ cimport numpy as cnp
 from pydl._core.formats cimport channels_last, new_channels_last, new_like
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport (
-    MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, apply3, apply_clamp, broadcast_shape, same_shape,
+    MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, apply3, broadcast_shape, same_shape,
 )
 from pydl._core.promote cimport as_tensor, cast, number, promoted
+from pydl._core.recorder cimport begins, ends
 from pydl._core.tape cimport (
     Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_contiguous, is_f64, is_float, new, new_contiguous,
     requires_grad, settle, slots, twin, unpack,
@@ -41,9 +42,7 @@ cdef object shape_if_other(TensorBase x, TensorBase out):
 
 
 cdef TensorBase clone(TensorBase x):
-    if is_float(x):
-        return unary(PYDL_U_copy, x)
-    return adopt(x.a.copy())
+    return unary(PYDL_U_copy, x)
 
 
 cdef TensorBase contiguous(TensorBase x):
@@ -52,6 +51,10 @@ cdef TensorBase contiguous(TensorBase x):
     settle(x)
     if is_contiguous(x):
         return x
+    if slots.recording and begins():
+        out = contiguous(x)
+        ends("contiguous", (x,), out)
+        return out
     if not is_float(x):
         return adopt(x.a.copy())
     out = new_contiguous(x)
@@ -65,6 +68,10 @@ cdef TensorBase contiguous(TensorBase x):
 
 cdef TensorBase unary(int code, TensorBase x):
     cdef TensorBase out
+    if slots.recording and begins():
+        out = unary(code, x)
+        ends("unary", (x, code), out)
+        return out
     if not is_float(x):
         return unary_other(code, x)
     out = new_like(x)
@@ -293,7 +300,7 @@ cdef TensorBase wins(int code, TensorBase a, TensorBase b):
     return adopt(np.asarray(more + 0.5 * (a.a == b.a), a.a.dtype))
 
 
-# --- comparison, choice, bounds -----------------------------------------------------------------------------------
+# --- comparison, choice -----------------------------------------------------------------------------------
 
 cdef object compare(int code, object a, object b):
     cdef cnp.npy_intp shape[MAX_DIMS]
@@ -302,6 +309,10 @@ cdef object compare(int code, object a, object b):
     dtype = promoted(a, b, False)
     if dtype is None:
         return NotImplemented
+    if slots.recording and begins():
+        out = compare(code, a, b)
+        ends(COMPARE_NAMES[code], (a, b), out)
+        return out
     x = as_tensor(a, dtype)
     y = as_tensor(b, dtype)
     ndim = broadcast_shape(COMPARE_NAMES[code], (x.a, y.a), shape)
@@ -358,42 +369,6 @@ cdef class SelectNode(Node):
 
     def name(self) -> str:
         return "WhereBackward0"
-
-
-cdef TensorBase clamp_numbers(TensorBase x, double lo, double hi):
-    cdef TensorBase out = new_like(x)
-    cdef ClampNode node
-    apply_clamp(<void*>table(is_f64(x)).eltwise.clamp, out, x, lo, hi)
-    if grad_enabled() and requires_grad(x):
-        node = ClampNode.__new__(ClampNode)
-        node.x = x
-        node.version = x.s.version
-        node.lo = lo
-        node.hi = hi
-        node.e0 = edge_of(x)
-        attach(out, node)
-    return out
-
-
-@cython.final
-@cython.no_gc
-cdef class ClampNode(Node):
-    cdef TensorBase x
-    cdef unsigned int version
-    cdef double lo, hi
-
-    cdef object call(self, TensorBase dy):
-        cdef TensorBase x = unpack(self.x, self.version, None)
-        inside = adopt(np.asarray((x.a >= self.lo) & (x.a <= self.hi)))
-        return select(inside, dy, number(0, cnp.PyArray_TYPE(dy.a)))
-
-    cdef int release(self) except -1:
-        self.x = None
-        self.released = True
-        return 0
-
-    def name(self) -> str:
-        return "ClampBackward1"
 
 
 slots.unary = unary

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The exceptions of pydl that are not Python's own."""
 
-__all__ = ["IndexRangeError", "IntegerDivisionError", "ShapeError"]
+__all__ = ["IndexRangeError", "IntegerDivisionError", "RecordingError", "ShapeError"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -23,3 +23,7 @@ class IndexRangeError(IndexError, RuntimeError):
 
 class IntegerDivisionError(ZeroDivisionError, RuntimeError):
     """An integer divided by zero: Python's ZeroDivisionError and PyTorch's RuntimeError at once."""
+
+
+class RecordingError(RuntimeError):
+    """What a model does cannot be held in an inference plan; the text says what, and in which line."""

@@ -12,4 +12,5 @@ cdef int extent(TensorBase x, ptrdiff_t* low, ptrdiff_t* high) except -1
 cdef bint is_channels_last(TensorBase x) noexcept
 cdef TensorBase channels_last(TensorBase x)              # x itself if is_channels_last(x), else a copy
 cdef TensorBase contiguous_memory(TensorBase x)          # x itself if it is in C order, else a copy
+cdef int rearrange(TensorBase x, TensorBase out) except -1       # out = x, either of them in C order or channels-last
 cdef bint wants_public(TensorBase x) noexcept            # the user made it channels-last, and so results are

@@ -172,6 +172,19 @@ cdef TensorBase contiguous_memory(TensorBase x):
     return out
 
 
+cdef int rearrange(TensorBase x, TensorBase out) except -1:
+    """out = x, of one floating-point type and shape."""
+    cdef cnp.npy_intp* shape = cnp.PyArray_DIMS(x.a)
+    cdef cnp.npy_intp images = shape[0] * shape[1] if cnp.PyArray_NDIM(x.a) > 2 else 0
+    if images and is_float(x) and is_contiguous(x) and is_channels_last(out):
+        swap_axes(x, out, shape[0], shape[1], cnp.PyArray_SIZE(x.a) // images)
+    elif images and is_float(x) and is_channels_last(x) and is_contiguous(out):
+        swap_axes(x, out, shape[0], cnp.PyArray_SIZE(x.a) // images, shape[1])
+    else:
+        np.copyto(out.a, x.a)
+    return 0
+
+
 cdef bint wants_public(TensorBase x) noexcept:
     return cnp.PyArray_NDIM(x.a) == 4 and not x.own_format and not is_contiguous(x) and is_channels_last(x)
 

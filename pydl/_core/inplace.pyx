@@ -14,6 +14,7 @@ from pydl._core.formats cimport channels_last, new_like, zeros_laid_out_like
 from pydl._core.kernels cimport *
 from pydl._core.loops cimport MAX_DIMS, PICOSECONDS_MATH, PICOSECONDS_PLAIN, apply1, apply2, broadcast_shape, same_shape
 from pydl._core.promote cimport as_tensor, cast, promoted
+from pydl._core.recorder cimport begins, ends
 from pydl._core.tape cimport (
     Node, TensorBase, adopt, alias, edge_of, follow, grad_enabled, is_contiguous, is_f64, is_float, move_retained, node_of,
     requires_grad, slots, twin,
@@ -130,6 +131,10 @@ cdef object binary_(int code, TensorBase x, object other):
     cdef TensorBase y, old
     cdef bint recorded
     cdef str name
+    if slots.recording and begins():
+        binary_(code, x, other)
+        ends("binary_", (x, other, code), x)
+        return x
     # The way of sums of gradients and optimizer steps: same type and shape, nothing recorded.
     if isinstance(other, TensorBase) and not grad_enabled() or not requires_grad(x):
         y = <TensorBase>other if isinstance(other, TensorBase) else None
@@ -173,6 +178,10 @@ cdef TensorBase unary_(int code, TensorBase x):
     """x = f(x), in x's memory."""
     cdef TensorBase old, out
     cdef bint recorded
+    if slots.recording and begins():
+        unary_(code, x)
+        ends("unary_", (x, code), x)
+        return x
     check_inplace(x, UNARY_NAMES[code] + "_")
     if not is_float(x):
         if code > PYDL_U_square and code != PYDL_U_relu:
@@ -204,6 +213,10 @@ cdef TensorBase copy_(TensorBase x, TensorBase source):
     cdef CopyNode node
     cdef bint recorded
     cdef int ndim
+    if slots.recording and begins():
+        copy_(x, source)
+        ends("copy_", (x, source), x)
+        return x
     check_inplace(x, "copy_")
     ndim = broadcast_shape("copy_", (x.a, source.a), shape)
     if ndim != cnp.PyArray_NDIM(x.a) or not all([shape[i] == cnp.PyArray_DIMS(x.a)[i] for i in range(ndim)]):
@@ -243,6 +256,10 @@ cdef class CopyNode(Node):
 cdef TensorBase fill_(TensorBase x, object value):
     """Writes one value to every element of x."""
     cdef Node node
+    if slots.recording and begins():
+        fill_(x, value)
+        ends("fill_", (x, value), x)
+        return x
     check_inplace(x, "fill_")
     x.a.fill(value)
     if grad_enabled() and x.requires_grad_:

@@ -8,6 +8,7 @@ cimport numpy as cnp
 
 from pydl._core.gemm cimport gemm
 from pydl._core.loops cimport MAX_DIMS
+from pydl._core.recorder cimport begins, ends
 from pydl._core.shape cimport reshape, shape_of, swap_last
 from pydl._core.sums cimport sum_dims, sum_to
 from pydl._core.tape cimport (
@@ -231,6 +232,10 @@ cdef int batched_product(TensorBase c, TensorBase a, TensorBase b, tuple batch) 
 cdef TensorBase matmul(TensorBase a, TensorBase b):
     cdef int nd_a = cnp.PyArray_NDIM(a.a), nd_b = cnp.PyArray_NDIM(b.a)
     cdef TensorBase c
+    if slots.recording and begins():
+        c = matmul(a, b)
+        ends("matmul", (a, b), c)
+        return c
     if nd_a == 0 or nd_b == 0:
         raise ShapeError(f"matmul: both arguments need at least 1 dimension, but they are {shape_of(a)} and {shape_of(b)}")
     if cnp.PyArray_TYPE(a.a) != cnp.PyArray_TYPE(b.a):
@@ -291,6 +296,10 @@ cdef TensorBase linear(TensorBase x, TensorBase w, TensorBase b):
     cdef int nd = cnp.PyArray_NDIM(x.a), d
     cdef TensorBase y, rows, bias
     cdef LinearNode node
+    if slots.recording and begins():
+        y = linear(x, w, b)
+        ends("linear", (x, w, b), y)
+        return y
     check_linear(x, w, b)
     if cnp.PyArray_NDIM(w.a) == 1:
         y = matmul(x, w)

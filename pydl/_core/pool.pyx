@@ -166,9 +166,8 @@ cdef TensorBase arranged(TensorBase x, bint planes):
 cdef void set_work(Work* p, int kind, TensorBase x, Geometry geometry, bint planes) noexcept:
     """x gives N and C."""
     cdef cnp.npy_intp* shape = cnp.PyArray_DIMS(x.a)
-    p.kind, p.g = kind, geometry.g
+    p.kind, p.g, p.g.channels = kind, geometry.g, 1 if planes else shape[1]
     p.n_images = shape[0] * shape[1] if planes else shape[0]
-    p.g.channels = 1 if planes else shape[1]
     if shape[1] == 0:
         p.n_images = 0
 
@@ -279,16 +278,21 @@ cdef void clear_if_unused(TensorBase dx, TensorBase dy) noexcept:
 
 def avg_fwd(TensorBase x not None, Geometry geometry not None) -> tuple:
     """(y, planes): the averages over the windows of x (N, C, ...), and in which order they were computed (for avg_bwd)."""
-    cdef Work p
     cdef TensorBase y
     cdef bint planes, own = not wants_public(x)
     check_images("avg_pool", x, geometry.in_sizes)
     planes = pool_planes(x, geometry)
     x = arranged(x, planes)
     y = new_images(x, geometry.out_sizes, cnp.PyArray_TYPE(x.a), planes, own)
-    set_work(&p, AVG_FWD, x, geometry, planes)
-    run(&p, x, None, y, is_f64(x))
+    pool_into(x, geometry, y, True, planes)
     return y, planes
+
+
+cdef int pool_into(TensorBase x, Geometry geometry, TensorBase y, bint averages, bint planes) except -1:
+    cdef Work p
+    set_work(&p, AVG_FWD if averages else MAX_FWD, x, geometry, planes)
+    run(&p, x, None, y, is_f64(x))
+    return 0
 
 
 def avg_bwd(TensorBase dy not None, Geometry geometry not None, bint planes) -> TensorBase:

@@ -6,7 +6,8 @@ cimport cython
 import numpy as np
 cimport numpy as cnp
 
-from pydl._core.tape cimport Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_float, new, requires_grad
+from pydl._core.recorder cimport begins, ends
+from pydl._core.tape cimport Node, TensorBase, adopt, attach, edge_of, grad_enabled, is_float, new, requires_grad, slots
 
 from pydl._core import dtypes
 
@@ -54,6 +55,10 @@ cdef TensorBase cast(TensorBase x, int typenum):
     cdef TensorBase out
     if cnp.PyArray_TYPE(x.a) == typenum:
         return x
+    if slots.recording and begins():
+        out = cast(x, typenum)
+        ends("cast", (x, out.dtype), out)
+        return out
     out = new(cnp.PyArray_NDIM(x.a), cnp.PyArray_DIMS(x.a), typenum)
     with np.errstate(invalid="ignore"):
         np.copyto(out.a, x.a, casting="unsafe")

@@ -13,6 +13,7 @@ cimport numpy as cnp
 from pydl._core.eltwise cimport contiguous
 from pydl._core.inplace cimport check_inplace, copy_
 from pydl._core.loops cimport MAX_DIMS
+from pydl._core.recorder cimport begins, ends
 from pydl._core.tape cimport (
     Node, TensorBase, array_on, attach, edge_of, grad_enabled, is_contiguous, new, requires_grad, settle, slots, view_on,
 )
@@ -27,15 +28,13 @@ cdef enum ViewKind:
     VIEW, PERMUTE, EXPAND, INDEX, INDEX_BACKWARD
 
 cdef tuple VIEW_NAMES = ("ViewBackward0", "PermuteBackward0", "ExpandBackward0", "SliceBackward0", "SliceBackwardBackward0")
-cdef object get_advanced = None
-cdef object set_advanced = None
+cdef object get_advanced = None, set_advanced = None
 
 
 def set_advanced_indexing(get, set):
     """get(x, index) and set(x, index, value) serve what is not made of ints, slices, None and Ellipsis."""
     global get_advanced, set_advanced
-    get_advanced = get
-    set_advanced = set
+    get_advanced, set_advanced = get, set
 
 
 @cython.final
@@ -77,6 +76,8 @@ cdef TensorBase recorded_view(TensorBase x, int ndim, const cnp.npy_intp* shape,
                               object how):
     cdef TensorBase out = view_on(x, array_on(x, ndim, shape, strides, data))
     record(out, x, kind, how)
+    if slots.recording and begins():
+        ends("view", (x,), out)
     return out
 
 
@@ -148,8 +149,7 @@ cdef bint view_strides(TensorBase x, tuple shape, cnp.npy_intp* dims, cnp.npy_in
                 return False
             if d > 0:
                 chunk_stride = old_strides[d - 1]
-                n_chunk = 1
-                n_view = 1
+                n_chunk = n_view = 1
     return view_d == -1
 
 

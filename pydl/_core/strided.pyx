@@ -9,6 +9,7 @@ cimport numpy as cnp
 from pydl._core.formats cimport extent, zeros_laid_out_like
 from pydl._core.inplace cimport copy_
 from pydl._core.loops cimport MAX_DIMS
+from pydl._core.recorder cimport begins, ends
 from pydl._core.tape cimport (
     Node, TensorBase, array_on, attach, edge_of, grad_enabled, requires_grad, settle, slots, view_on,
 )
@@ -75,6 +76,8 @@ cdef TensorBase view_like(TensorBase base, TensorBase like, ptrdiff_t offset):
         geometry.view = like.detach()
         geometry.offset = offset
         attach(out, strided_node(base, geometry, False))
+    if slots.recording and begins():
+        ends("view", (base,), out)
     return out
 
 

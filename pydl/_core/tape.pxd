@@ -72,6 +72,11 @@ cdef struct Slots:
     TensorBase (*sum_to)(TensorBase g, object shape)
     int (*settle)(TensorBase x) except -1
     TensorBase (*strided_view)(TensorBase base, TensorBase like, ptrdiff_t offset)   # like's shape and strides on base's memory
+    # of the recorder of inference plans; the functions are called while some thread is recorded
+    bint recording
+    int (*made)(TensorBase x, bint from_numbers) except -1
+    int (*looked)(TensorBase x) except -1
+    int (*aliased)(TensorBase x, TensorBase source) except -1
 
 cdef Slots slots
 

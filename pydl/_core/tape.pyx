@@ -342,6 +342,8 @@ cdef TensorBase make(cnp.ndarray a, Storage s):
     cdef TensorBase t = <TensorBase>pydl_unset_tensor(<PyTypeObject*>tensor_type)
     t.a = a
     t.s = s
+    if slots.recording:
+        slots.made(t, False)
     return t
 
 
@@ -404,7 +406,13 @@ def wrap(a) -> TensorBase:
         array = array.astype(dtypes.from_np(array.dtype).np)
     elif not cnp.PyArray_ISALIGNED(array) or not cnp.PyArray_ISNOTSWAPPED(array):
         array = array.astype(array.dtype.newbyteorder("="), copy=True)
-    return adopt(array)
+    return for_python(adopt(array))
+
+
+cdef TensorBase for_python(TensorBase t):
+    if slots.recording:
+        slots.made(t, True)
+    return t
 
 
 def empty(shape, cnp.dtype np_dtype not None) -> TensorBase:
@@ -417,7 +425,7 @@ def empty(shape, cnp.dtype np_dtype not None) -> TensorBase:
         raise TypeError(f"empty: {np_dtype} is not a dtype of tensors")
     for i in range(n):
         dims[i] = shape[i]
-    return new(<int>n, dims, np_dtype.type_num)
+    return for_python(new(<int>n, dims, np_dtype.type_num))
 
 
 # --- the tensor ---------------------------------------------------------------------------------------------------
@@ -440,6 +448,8 @@ cdef class TensorBase:
     def array(self):
         """The NumPy array behind the tensor, on the same memory and without checks; for the library's own code."""
         settle(self)
+        if slots.recording:
+            slots.looked(self)
         return self.a
 
     @property
@@ -528,12 +538,18 @@ cdef class TensorBase:
 
     def detach(self):
         """The same memory without history: changes of the one are seen by the other."""
+        cdef TensorBase t
         settle(self)
-        return twin(self)
+        t = twin(self)
+        if slots.recording:
+            slots.aliased(t, self)
+        return t
 
     def _set_data(self, TensorBase source not None):
         """Lets this tensor stand on the memory of `source`; for the `data` attribute and for loading."""
         settle(source)
+        if slots.recording:
+            slots.made(self, False)
         self.a = source.a
         self.s = source.s
         self.own_format = False
@@ -658,6 +674,8 @@ cdef class TensorBase:
         if node_of(self) is not None or self.requires_grad_:
             raise BufferError("a tensor that requires grad gives no buffer; use tensor.detach()")
         settle(self)
+        if slots.recording:
+            slots.looked(self)
         PyObject_GetBuffer(self.a, buffer, flags)
 
     def __getitem__(self, index):

@@ -13,7 +13,8 @@ cimport pydl._core.promote as promote
 cimport pydl._core.shape as shape
 cimport pydl._core.sums as sums
 from pydl._core.arguments cimport tensor_arg
-from pydl._core.tape cimport TensorBase, is_float
+from pydl._core.recorder cimport begins, ends
+from pydl._core.tape cimport TensorBase, is_float, slots
 
 from pydl._core import dtypes
 from pydl._core.tape import wrap
@@ -64,6 +65,10 @@ def linear(input, weight, bias=None):
 cdef object reduce_sum(object input, object dim, bint keepdim, object dtype, bint mean, str op):
     cdef TensorBase x = tensor_arg(input, op, "input")
     cdef int ndim = cnp.PyArray_NDIM(x.a)
+    if slots.recording and begins():
+        out = reduce_sum(x, dim, keepdim, dtype, mean, op)
+        ends(op, (x, dim, keepdim, dtype), out)
+        return out
     if dtype is not None:
         x = promote.cast(x, dtypes.as_np(dtype).num)
     if dim is None or (isinstance(dim, (tuple, list)) and len(dim) == 0):

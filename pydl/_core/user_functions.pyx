@@ -9,9 +9,10 @@ cimport numpy as cnp
 from pydl._core.dispatch cimport OpNode, Saved, ports_of
 from pydl._core.inplace cimport check_inplace, finish_inplace
 from pydl._core.promote cimport cast
+from pydl._core.recorder cimport begins, ends
 from pydl._core.shape cimport shape_of
 from pydl._core.sums cimport sum_to
-from pydl._core.tape cimport TensorBase, adopt, attach, is_float, settle, swap_grad_enabled, twin
+from pydl._core.tape cimport TensorBase, adopt, attach, is_float, settle, slots, swap_grad_enabled, twin
 
 from pydl._core.errors import ShapeError
 
@@ -116,6 +117,10 @@ def apply_function(cls, tuple args):
     cdef bint old, recording
     cdef list positions = [i for i in range(len(args)) if isinstance(args[i], TensorBase)]
     cdef FunctionNode node
+    if slots.recording and begins():
+        out = apply_function(cls, args)
+        ends(cls.__name__, args, out, cls.apply)
+        return out
     context = function_context()
     context.needs_input_grad = tuple([isinstance(x, TensorBase) and x.requires_grad for x in args])
     old = swap_grad_enabled(False)

@@ -121,9 +121,9 @@ def check_range(values: Array, size: int, dim: int, op: str, *, negative: bool =
 def broadcast_shape(op: str, **named: Any) -> tuple[int, ...]:
     """The common shape of the named tensors, or a ShapeError that shows them."""
     try:
-        return np.broadcast_shapes(*(t.array.shape for t in named.values()))
+        return np.broadcast_shapes(*(t.shape for t in named.values()))
     except ValueError:
-        shapes = " and ".join(f"{name} {tuple(t.array.shape)}" for name, t in named.items())
+        shapes = " and ".join(f"{name} {tuple(t.shape)}" for name, t in named.items())
         raise ShapeError(f"{op}: the shapes of {shapes} do not broadcast together") from None
 
 
@@ -132,7 +132,7 @@ def pair_args(a: Any, b: Any, op: str) -> tuple[Any, Any]:
     described: list[tuple[Any, int, bool]] = []
     for x in (a, b):
         if isinstance(x, TensorBase):
-            described.append((x.array.dtype, x.array.ndim, False))
+            described.append((x.dtype.np, x.ndim, False))
         elif isinstance(x, (bool, int, float, np.generic)):
             described.append((np.dtype(type(x)), 0, True))
         else:
@@ -141,7 +141,7 @@ def pair_args(a: Any, b: Any, op: str) -> tuple[Any, Any]:
         raise TypeError(f"{op}: at least one operand must be a Tensor")
     common = dtypes.promote(described)
     x, y = (
-        wrap(np.asarray(v, common)) if scalar else v if v.array.dtype == common else v.to(dtypes.from_np(common))
+        wrap(np.asarray(v, common)) if scalar else v if v.dtype.np == common else v.to(dtypes.from_np(common))
         for v, (_, _, scalar) in zip((a, b), described, strict=True)
     )
     broadcast_shape(op, input=x, other=y)

@@ -22,7 +22,7 @@ __all__ = ["argwhere", "count_nonzero", "masked_fill", "masked_fill_", "masked_s
 def _check_mask(input: Tensor, mask: Tensor, op_name: str) -> tuple[int, ...]:
     tensor_arg(input, op_name, "input")
     tensor_arg(mask, op_name, "mask")
-    if mask.array.dtype != np.bool_:
+    if mask.dtype.np != np.bool_:
         raise RuntimeError(f"{op_name}: expected a bool mask, but got {mask.dtype}")
     return broadcast_shape(op_name, input=input, mask=mask)
 
@@ -44,15 +44,15 @@ class masked_fill:
     def check(input: Tensor, mask: Tensor, value: Any) -> tuple[Any, ...]:
         _check_mask(input, mask, "masked_fill")
         if isinstance(value, Tensor):
-            if value.array.ndim:
+            if value.ndim:
                 raise RuntimeError(
                     "masked_fill: only supports a 0-dimensional value tensor, but got tensor with "
-                    f"{value.array.ndim} dimension(s)."
+                    f"{value.ndim} dimension(s)."
                 )
-            if value.array.dtype != input.array.dtype:
+            if value.dtype is not input.dtype:
                 value = value.to(input.dtype)
         else:
-            value = wrap(np.array(value, input.array.dtype))
+            value = wrap(np.array(value, input.dtype.np))
         return input, mask, value
 
     def forward(ctx: Any, x: Tensor, mask: Tensor, value: Tensor) -> Tensor:
