@@ -128,8 +128,8 @@ KERNELS = [
 CORE = [
     Fault(
         "conv-sums-on-garbage", "pydl/_core/conv_blocks.pyx",
-        "PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 else 0))",
-        "PYDL_GEMM_PADDED | PYDL_GEMM_ACCUMULATE)",
+        "PYDL_GEMM_PADDED | (PYDL_GEMM_ACCUMULATE if k0 or p.adds else 0) | (",
+        "PYDL_GEMM_PADDED | PYDL_GEMM_ACCUMULATE | (",
         "the first product of a block is added to uninitialised memory",
         "tests/test_conv_kernels.py tests/test_conv.py",
     ),
@@ -142,8 +142,8 @@ CORE = [
     ),
     Fault(
         "conv-shared-scratch", "pydl/_core/conv_blocks.pyx",
-        "run_block(p, i, work + t * stride)",
-        "run_block(p, i, work)",
+        "run_block(team.p, i, team.work + t * team.stride)",
+        "run_block(team.p, i, team.work)",
         "a race: all threads gather into one buffer",
         "tests/test_conv_kernels.py -k threads",
     ),
@@ -284,8 +284,8 @@ PYTHON = [
     ),
     Fault(
         "weighted-mse-term", "pydl/ops/losses_regression.py",
-        "dweight = dy * (squares - mean)",
-        "dweight = dy * squares",
+        "return weighted.sum() / weight.sum() if",
+        "return weighted.sum() / weight.sum().detach() if",
         "the weight's gradient through the divisor of the weighted mean is missing",
         "tests/test_ops.py -k mse_loss",
     ),

@@ -116,17 +116,22 @@ class _Arranger:
         return self.in_order(number, False)
 
     def _view(self, node: Node, out: Tensor) -> None:
-        """Views were recorded on memory in C order."""
+        """Views were recorded on memory in C order, or channels-last where the model made it so."""
         number, expected = node.inputs[0], node.settings["source_strides"]
         shape = self.graph.tensors[number].shape
-        strides = strides_of(self.graph, number)
-        if prod(shape) and any(n > 1 and s != e for n, s, e in zip(shape, strides, expected, strict=True)):
-            number = self.copy(number, False)
-            strides = strides_of(self.graph, number)
-        if prod(shape) and any(n > 1 and s != e for n, s, e in zip(shape, strides, expected, strict=True)):
-            raise RecordingError(f"freeze: a view of {shape} was taken of memory in another order than C")
+        for channels_last in (False, True):
+            if self._lies_as(number, expected):
+                break
+            number = self.copy(node.inputs[0], channels_last)
+        if not self._lies_as(number, expected):
+            raise RecordingError(f"freeze: a view of {shape} was taken of memory neither in C order nor channels-last")
         assert out.view is not None
         node.inputs, out.view = [number], (number, *out.view[1:])
+
+    def _lies_as(self, number: int, expected: tuple[int, ...]) -> bool:
+        """Whether the tensor has these strides, as far as its sizes show them."""
+        shape, strides = self.graph.tensors[number].shape, strides_of(self.graph, number)
+        return not prod(shape) or all(n == 1 or s == e for n, s, e in zip(shape, strides, expected, strict=True))
 
 
 def graph_order(tensor: Tensor) -> bool:
