@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -161,9 +162,11 @@ def test_command_measures_checks_and_records(tmp_path: Path, root: Path) -> None
 
 def _children(pid: int) -> dict[int, str]:
     """The state of each child: T for one that stands still."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    stats = {int(child): Path(f"/proc/{child}/stat") for child in children}
-    return {child: stat.read_text().rpartition(")")[2].split()[0] for child, stat in stats.items() if stat.exists()}
+    states = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            states[int(child)] = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+    return states
 
 
 @pytest.mark.long
