@@ -134,7 +134,7 @@ def plot(records: list[Record], path: Path) -> None:
         axis.set_xscale("log")
         axis.set_yticks([-i for i in range(len(rows))], rows, fontsize=8)
         axis.set_title(f"{threads} thread{'s' if threads > 1 else ''}")
-        axis.set_xlabel("time / pydl's time (right of the line: pydl is faster)")
+        axis.set_xlabel("time / pydl's time\n(right of the line: pydl is faster)")
         axis.grid(alpha=0.3)
     axes[0][0].legend(fontsize=8)
     figure.savefig(path, dpi=110)
