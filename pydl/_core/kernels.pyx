@@ -138,34 +138,31 @@ cdef void each_uneven_piece(piece_fn f, const void* job, ptrdiff_t n, int thread
         f(job, i)
 
 
-cdef void run_pieces(piece_fn f, const void* job, ptrdiff_t n, double work_ns) noexcept:
-    global in_kernels
-    cdef int64_t start = tick()
-    cdef int threads
-    if work_ns < RELEASE_GIL_NS:
-        each_piece(f, job, n, 1)
+cdef struct Cut:
+    piece_fn f
+    const void* job
+    ptrdiff_t n
+    bint uneven
+
+
+cdef void run_cut(const void* job, int threads) noexcept nogil:
+    cdef const Cut* cut = <const Cut*>job
+    if cut.uneven and threads > 1:
+        each_uneven_piece(cut.f, cut.job, cut.n, threads)
     else:
-        threads = threads_for(work_ns)
-        in_kernels += 1
-        with nogil:
-            each_piece(f, job, n, threads)
-        in_kernels -= 1
-    tock(start)
+        each_piece(cut.f, cut.job, cut.n, threads)
+
+
+cdef void run_pieces(piece_fn f, const void* job, ptrdiff_t n, double work_ns) noexcept:
+    cdef Cut cut
+    cut.f, cut.job, cut.n, cut.uneven = f, job, n, False
+    run_team(run_cut, &cut, threads_for(work_ns), work_ns)
 
 
 cdef void run_uneven_pieces(piece_fn f, const void* job, ptrdiff_t n, double work_ns) noexcept:
-    global in_kernels
-    cdef int64_t start = tick()
-    cdef int threads
-    if work_ns < RELEASE_GIL_NS:
-        each_piece(f, job, n, 1)
-    else:
-        threads = threads_for(work_ns)
-        in_kernels += 1
-        with nogil:
-            each_uneven_piece(f, job, n, threads)
-        in_kernels -= 1
-    tock(start)
+    cdef Cut cut
+    cut.f, cut.job, cut.n, cut.uneven = f, job, n, True
+    run_team(run_cut, &cut, threads_for(work_ns), work_ns)
 
 
 cdef void run_team(team_fn f, const void* job, int threads, double work_ns) noexcept:
